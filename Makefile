@@ -1,0 +1,58 @@
+# Sekisho. `make help` lists what can be made; `make test` is the one command
+# that runs every test.
+
+GO      ?= go
+TOOL     = $(GO) tool -modfile=tools/go.mod
+FUZZTIME ?= 30s
+
+.DEFAULT_GOAL := help
+.PHONY: help run demo demo-check build prerequisites test test-fast race lint fuzz e2e bench cover vulnerabilities check
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: ## start the example group and open its page on http://localhost:4401
+	$(GO) run ./cmd/sekisho demo
+
+demo-check: ## play every scenario of the example group and verify it
+	$(GO) run ./cmd/sekisho demo --check
+
+run: ## start the authorization server alone in dev mode on http://localhost:8080
+	$(GO) run ./cmd/sekisho serve --dev --group internal/registry/testdata/group.yaml
+
+build: ## build bin/sekisho, static, without cgo
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/sekisho ./cmd/sekisho
+
+prerequisites: ## install what the tests need beside Go (Debian's chromium and postgresql), or say what is missing
+	@scripts/prerequisites
+
+test: prerequisites ## every test, with the race detector
+	$(GO) vet ./...
+	$(GO) test -race -timeout 15m ./...
+
+test-fast: ## every test that needs nothing beside Go, without the race detector
+	$(GO) test -short ./...
+
+race: test ## the same as test
+
+lint: ## format, vet, staticcheck
+	@unformatted=$$($(TOOL) gofumpt -l .); test -z "$$unformatted" || { echo "not formatted (gofumpt):"; echo "$$unformatted"; exit 1; }
+	$(GO) vet ./...
+	$(TOOL) staticcheck ./...
+
+vulnerabilities: ## govulncheck against the Go vulnerability database (VULNDB=file:///path for an offline copy)
+	$(TOOL) govulncheck $(if $(VULNDB),-db $(VULNDB)) ./...
+
+fuzz: ## every fuzz target for FUZZTIME each (30s)
+	@scripts/fuzz $(FUZZTIME)
+
+e2e: prerequisites ## the black-box tests alone
+	$(GO) test -race ./e2e/... ./demo/...
+
+bench: ## benchmarks of the hot paths beside their floors
+	$(GO) test -run '^$$' -bench . -benchmem -cpu 1 ./internal/... ./sdk/...
+
+cover: ## coverage of the packages that decide about tokens
+	$(GO) test -cover ./internal/token ./internal/grant ./internal/mint ./internal/pairwise ./internal/registry ./internal/signin ./internal/subjects
+
+check: lint test demo-check ## what continuous integration runs
