@@ -1,0 +1,174 @@
+package app
+
+import (
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/sekisho-id/sekisho/internal/secret"
+)
+
+// Config is what an installation decides. The zero value of each optional field
+// is a sensible default; Validate names every fault at once.
+type Config struct {
+	Database  string // path of the SQLite file, or a DSN
+	GroupFile string // applied at the first start on an empty database; optional afterwards
+
+	Listen     string // public listener; default localhost:8080
+	OpsListen  string // operators' listener; default localhost:8081; "off" for none
+	TLSCert    string // certificate and key files; both or none (a proxy terminates TLS)
+	TLSKey     string
+	TrustProxy []netip.Prefix // peers whose X-Forwarded-For is believed
+
+	PPIDSecrets      [][]byte // one 32-byte secret per PPID key generation, oldest first
+	KeyEncryptionKey []byte   // 32 bytes; seals private keys in the database
+
+	Dev bool // makes missing secrets itself, beside the database, and says so
+
+	DrainFor time.Duration // how long running requests may finish at shutdown; default 20 s
+	Logger   *slog.Logger
+	Now      func() time.Time
+}
+
+const (
+	defaultListen    = "localhost:8080"
+	defaultOpsListen = "localhost:8081"
+	opsOff           = "off"
+	defaultDrain     = 20 * time.Second
+	keyLength        = 32
+)
+
+// withDefaults fills in what was left out; in dev mode that includes secrets.
+func (c Config) withDefaults() (Config, error) {
+	if c.Listen == "" {
+		c.Listen = defaultListen
+	}
+	if c.OpsListen == "" {
+		c.OpsListen = defaultOpsListen
+	}
+	if c.DrainFor == 0 {
+		c.DrainFor = defaultDrain
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if !c.Dev {
+		return c, nil
+	}
+	return c.withDevSecrets()
+}
+
+// Validate reports every fault of the configuration at once.
+func (c Config) Validate() error {
+	var faults []error
+	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
+	if c.Database == "" {
+		fault("no database: give --database with the path of a file")
+	}
+	if len(c.PPIDSecrets) == 0 {
+		fault("no PPID secret: set SEKISHO_PPID_SECRET_FILE (make one with sekisho generate ppid-secret), or use --dev")
+	}
+	for i, one := range c.PPIDSecrets {
+		if len(one) != keyLength {
+			fault("PPID secret of generation %d has %d bytes, it needs %d", i+1, len(one), keyLength)
+		}
+	}
+	switch len(c.KeyEncryptionKey) {
+	case keyLength:
+	case 0:
+		fault("no key-encryption key: set SEKISHO_KEY_ENCRYPTION_KEY_FILE (make one with sekisho generate key-encryption-key), or use --dev")
+	default:
+		fault("the key-encryption key has %d bytes, it needs %d", len(c.KeyEncryptionKey), keyLength)
+	}
+	if (c.TLSCert == "") != (c.TLSKey == "") {
+		fault("--tls-cert and --tls-key go together")
+	}
+	return errors.Join(faults...)
+}
+
+// ParseKeys reads 32-byte keys, one a line, each as 64 hex digits or as base64.
+func ParseKeys(text string) ([][]byte, error) {
+	var keys [][]byte
+	for line := range strings.Lines(text) {
+		line = strings.TrimSpace(line)
+		if line == "" {
+			continue
+		}
+		key, err := parseKey(line)
+		if err != nil {
+			return nil, err
+		}
+		keys = append(keys, key)
+	}
+	return keys, nil
+}
+
+// The text itself is a secret, so no error may quote it.
+var errKeyForm = errors.New("a key is 32 bytes, written as 64 hex digits or as base64")
+
+func parseKey(text string) ([]byte, error) {
+	if len(text) == hex.EncodedLen(keyLength) {
+		if key, err := hex.DecodeString(text); err == nil {
+			return key, nil
+		}
+	}
+	for _, encoding := range []*base64.Encoding{base64.StdEncoding, base64.RawStdEncoding, base64.URLEncoding, base64.RawURLEncoding} {
+		if key, err := encoding.DecodeString(text); err == nil && len(key) == keyLength {
+			return key, nil
+		}
+	}
+	return nil, errKeyForm
+}
+
+// withDevSecrets reads the secrets of dev mode from files beside the database,
+// making them where they are missing. A secret that was given is left alone.
+func (c Config) withDevSecrets() (Config, error) {
+	base := strings.TrimPrefix(c.Database, "sqlite:")
+	if base == "" {
+		return c, errors.New("no database: give --database with the path of a file")
+	}
+	if len(c.PPIDSecrets) == 0 {
+		key, err := c.devSecret(base+".ppid-secret", "PPID secret")
+		if err != nil {
+			return c, err
+		}
+		c.PPIDSecrets = [][]byte{key}
+	}
+	if len(c.KeyEncryptionKey) == 0 {
+		key, err := c.devSecret(base+".key-encryption-key", "key-encryption key")
+		if err != nil {
+			return c, err
+		}
+		c.KeyEncryptionKey = key
+	}
+	return c, nil
+}
+
+func (c Config) devSecret(path, what string) ([]byte, error) {
+	text, err := os.ReadFile(path) //nolint:gosec // the operator names the database, we read beside it
+	switch {
+	case err == nil:
+		return parseKey(strings.TrimSpace(string(text)))
+	case !errors.Is(err, os.ErrNotExist):
+		return nil, fmt.Errorf("read the dev %s: %w", what, err)
+	}
+	key := secret.Bytes(keyLength)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, fmt.Errorf("make a dev %s: %w", what, err)
+	}
+	if err := os.WriteFile(path, []byte(hex.EncodeToString(key)+"\n"), 0o600); err != nil {
+		return nil, fmt.Errorf("make a dev %s: %w", what, err)
+	}
+	c.Logger.Warn("dev mode made a "+what+"; production keeps it outside the database's machine", "file", path)
+	return key, nil
+}
