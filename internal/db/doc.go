@@ -1,0 +1,18 @@
+// Package db opens the database, runs transactions and migrates the schema.
+//
+// It owns the connection, the migrations folder and the change feed (table
+// feed). It owns no other table: each room keeps the SQL of its own tables, in
+// one text that SQLite and PostgreSQL both run. What differs between engines
+// stays in the file named after the engine (sqlite.go).
+//
+// There is one writer and many readers. Update runs on the writer and its
+// function may run twice; Read runs on a reader that refuses writes and sees
+// one state of the database throughout. An Update inside an Update, or inside
+// a reload function of Watch, would wait for itself and is refused after the
+// pool wait.
+//
+// The change feed tells the rooms that keep state in memory when to load it
+// again: a writer calls Tx.Changed in its transaction, the watchers of the
+// topic run before Update returns, and other processes see the new version
+// within one poll of Follow.
+package db

@@ -1,0 +1,41 @@
+package db
+
+import (
+	"context"
+	"database/sql"
+)
+
+// Tx is a transaction. It is used by one goroutine and only inside the
+// function that received it. After an error it must be given up: PostgreSQL
+// runs no further statement in it.
+type Tx struct {
+	tx      *sql.Tx
+	engine  *engine
+	changed map[string]int64 // topic to the version that this transaction gives it
+}
+
+// Exec runs a statement and says how many rows it changed.
+func (t *Tx) Exec(ctx context.Context, query string, args ...any) (affected int64, err error) {
+	result, err := t.tx.ExecContext(ctx, query, args...)
+	if err != nil {
+		return 0, t.engine.classify(err)
+	}
+	affected, err = result.RowsAffected()
+	return affected, t.engine.classify(err)
+}
+
+// Row runs a query that gives one row at most. Its Scan gives ErrNotFound if
+// there is none.
+func (t *Tx) Row(ctx context.Context, query string, args ...any) *sql.Row {
+	return t.tx.QueryRowContext(ctx, query, args...)
+}
+
+// Rows runs a query that gives any number of rows. The caller closes them and
+// looks at Err.
+func (t *Tx) Rows(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	rows, err := t.tx.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, t.engine.classify(err)
+	}
+	return rows, nil
+}
