@@ -1,0 +1,191 @@
+package web
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/sekisho-id/sekisho/internal/secret"
+)
+
+// Limits of the log line of a request: one value, and all of them together.
+// The rest of the 8 KiB is left for names, time and message.
+const (
+	maxLogValue = 1 << 10
+	maxLogLine  = 7 << 10
+)
+
+// RequestEvent gathers what is worth knowing of one request; the Log middleware
+// writes it as one line when the request ends. Doors put in names, ids and
+// reasons, never a token, code, password, cookie, verifier or assertion.
+type RequestEvent struct {
+	ID string // the correlation id, also sent as X-Request-Id
+
+	mu     sync.Mutex
+	fields []field
+}
+
+type field struct {
+	key   string
+	value any
+}
+
+// Set notes value under key; a later value replaces an earlier one.
+func (e *RequestEvent) Set(key string, value any) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for i := range e.fields {
+		if e.fields[i].key == key {
+			e.fields[i].value = value
+			return
+		}
+	}
+	e.fields = append(e.fields, field{key, value})
+}
+
+// attrs are the fields, each cut to its limit; those beyond the limit of the
+// line are left out and counted.
+func (e *RequestEvent) attrs() []slog.Attr {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	attrs := make([]slog.Attr, 0, len(e.fields)+1)
+	room, dropped := maxLogLine, 0
+	for _, f := range e.fields {
+		value := logValue(f.value)
+		size := len(f.key) + escapedSize(value)
+		if size > room {
+			dropped++
+			continue
+		}
+		room -= size
+		attrs = append(attrs, slog.Any(f.key, value))
+	}
+	if dropped > 0 {
+		attrs = append(attrs, slog.Int("dropped_fields", dropped))
+	}
+	return attrs
+}
+
+// logValue turns whatever a door noted into a bounded number, boolean or text.
+// Escaping of control characters is the JSON handler's work.
+func logValue(value any) any {
+	switch v := value.(type) {
+	case bool, int, int64, float64:
+		return v
+	case string:
+		return cut(v)
+	case []string:
+		return cut(strings.Join(v, " "))
+	case time.Duration:
+		return v.Milliseconds()
+	default:
+		return cut(fmt.Sprint(v))
+	}
+}
+
+func cut(s string) string {
+	if len(s) <= maxLogValue {
+		return s
+	}
+	return strings.ToValidUTF8(s[:maxLogValue], "") + "…"
+}
+
+// escapedSize is the room a value takes in the line: an escaped control
+// character takes six bytes.
+func escapedSize(value any) int {
+	text, ok := value.(string)
+	if !ok {
+		return 24
+	}
+	written, err := json.Marshal(text)
+	if err != nil {
+		return len(text) * 6
+	}
+	return len(written)
+}
+
+type eventKey struct{}
+
+// Event is the event of the request ctx belongs to. Outside a request it is one
+// that nobody reads, so that callers need not ask.
+func Event(ctx context.Context) *RequestEvent {
+	if e, ok := ctx.Value(eventKey{}).(*RequestEvent); ok {
+		return e
+	}
+	return &RequestEvent{}
+}
+
+// Log gives each request its event and correlation id and writes one line when
+// it ends. The correlation id is always our own: one sent by the client could
+// carry anything into the log.
+func Log(logger *slog.Logger, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		began := time.Now() //nolint:forbidigo // measures a duration, decides nothing
+		event := &RequestEvent{ID: secret.ID()}
+		r = r.WithContext(context.WithValue(r.Context(), eventKey{}, event))
+		w.Header().Set("X-Request-Id", event.ID)
+		answer := &statusRecorder{ResponseWriter: w}
+		defer func() {
+			attrs := []slog.Attr{
+				slog.String("request", event.ID),
+				slog.String("method", cut(r.Method)),
+				slog.String("route", route(r)),
+				slog.Int("status", answer.statusOr200()),
+				slog.Int64("ms", time.Since(began).Milliseconds()),
+			}
+			logger.LogAttrs(r.Context(), level(answer.status), "request", append(attrs, event.attrs()...)...)
+		}()
+		next.ServeHTTP(answer, r)
+	})
+}
+
+// route is the pattern that served the request. The path itself may hold the
+// handle of a sign-in, so it is told only for requests no pattern matched.
+func route(r *http.Request) string {
+	if r.Pattern != "" {
+		return r.Pattern
+	}
+	return cut(r.URL.Path)
+}
+
+func level(status int) slog.Level {
+	if status >= http.StatusInternalServerError {
+		return slog.LevelError
+	}
+	return slog.LevelInfo
+}
+
+// statusRecorder remembers the status that was answered.
+type statusRecorder struct {
+	http.ResponseWriter
+	status int
+}
+
+func (s *statusRecorder) WriteHeader(status int) {
+	if s.status == 0 {
+		s.status = status
+	}
+	s.ResponseWriter.WriteHeader(status)
+}
+
+func (s *statusRecorder) Write(p []byte) (int, error) {
+	if s.status == 0 {
+		s.status = http.StatusOK
+	}
+	return s.ResponseWriter.Write(p)
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (s *statusRecorder) Unwrap() http.ResponseWriter { return s.ResponseWriter }
+
+func (s *statusRecorder) statusOr200() int {
+	if s.status == 0 {
+		return http.StatusOK
+	}
+	return s.status
+}

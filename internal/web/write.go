@@ -1,0 +1,108 @@
+package web
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/sekisho-id/sekisho/internal/db"
+	"github.com/sekisho-id/sekisho/internal/secret"
+	"github.com/sekisho-id/sekisho/oauth"
+)
+
+// retryAfter is what a caller is told to wait, in seconds, when a part of the
+// server cannot answer at the moment.
+const retryAfter = "2"
+
+// WriteJSON answers with v. It is not to be stored by any cache unless the
+// door has set another Cache-Control before.
+func WriteJSON(w http.ResponseWriter, status int, v any) {
+	body, err := json.Marshal(v)
+	if err != nil {
+		// Only a type that cannot be written at all gets here, never a value.
+		panic("web: answer cannot be written as JSON: " + err.Error())
+	}
+	header := w.Header()
+	if header.Get("Cache-Control") == "" {
+		header.Set("Cache-Control", "no-store")
+		header.Set("Pragma", "no-cache") // RFC 6749 §5.1
+	}
+	header.Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // the client is gone if this fails; nobody is left to tell
+}
+
+// WriteError answers with err as JSON. What is not an *oauth.Error tells the
+// caller nothing: it is logged under the correlation id alone.
+func WriteError(w http.ResponseWriter, r *http.Request, err error) {
+	refusal := Refusal(r.Context(), err)
+	header := w.Header()
+	header.Set("Cache-Control", "no-store")
+	header.Set("Pragma", "no-cache")
+	if refusal.Code == oauth.TemporarilyUnavailable && header.Get("Retry-After") == "" {
+		header.Set("Retry-After", retryAfter)
+	}
+	challenge(header, r, refusal)
+	if refusal.Code == "" {
+		// RFC 6750 §3.1: a request without any token learns the scheme only.
+		w.WriteHeader(refusal.HTTPStatus())
+		return
+	}
+	WriteJSON(w, refusal.HTTPStatus(), refusal)
+}
+
+// NoToken is the refusal of a request that carries no bearer token at all: 401
+// and the scheme, without an error code (RFC 6750 §3.1).
+var NoToken = &oauth.Error{Status: http.StatusUnauthorized}
+
+// challenge adds WWW-Authenticate: Basic for a client that used it
+// (RFC 6749 §5.2), Bearer for errors about tokens (RFC 6750 §3).
+func challenge(header http.Header, r *http.Request, refusal *oauth.Error) {
+	if header.Get("WWW-Authenticate") != "" {
+		return // the door knows more, a scope for example
+	}
+	switch refusal.Code {
+	case oauth.InvalidClient:
+		scheme, _, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+		if strings.EqualFold(scheme, "Basic") {
+			header.Set("WWW-Authenticate", `Basic realm="clients", charset="UTF-8"`)
+		}
+	case oauth.InvalidToken, oauth.InsufficientScope:
+		header.Set("WWW-Authenticate",
+			`Bearer error="`+string(refusal.Code)+`", error_description="`+refusal.Description+`"`)
+	case "":
+		header.Set("WWW-Authenticate", "Bearer")
+	}
+}
+
+// Refusal maps err to what the caller may know of it, and notes it in the
+// request's event.
+func Refusal(ctx context.Context, err error) *oauth.Error {
+	event := Event(ctx)
+	var refusal *oauth.Error
+	if errors.As(err, &refusal) {
+		event.Set("error", string(refusal.Code))
+		event.Set("reason", refusal.Description)
+		return refusal
+	}
+	event.Set("cause", err.Error())
+	if unavailable(err) {
+		event.Set("error", string(oauth.TemporarilyUnavailable))
+		return oauth.Refuse(oauth.TemporarilyUnavailable,
+			"The server cannot answer at the moment. Try again in a few seconds.")
+	}
+	event.Set("error", string(oauth.ServerError))
+	return oauth.Refuse(oauth.ServerError,
+		"The server could not answer. The operator finds the cause under correlation id "+event.ID+".")
+}
+
+// unavailable reports whether err is of the kind that passes by itself. An
+// audit log that cannot be written is db.ErrUnavailable too.
+func unavailable(err error) bool {
+	return errors.Is(err, db.ErrUnavailable) ||
+		errors.Is(err, secret.ErrBusy) ||
+		errors.Is(err, context.DeadlineExceeded) ||
+		errors.Is(err, context.Canceled)
+}
