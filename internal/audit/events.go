@@ -1,0 +1,55 @@
+package audit
+
+// Event names what was decided.
+type Event string
+
+// The events there are.
+const (
+	TokenIssued      Event = "token.issued"
+	TokenRefused     Event = "token.refused"
+	TokenRevoked     Event = "token.revoked"
+	TokenIntrospect  Event = "token.introspected"
+	ExchangeIssued   Event = "exchange.issued"
+	ExchangeRefused  Event = "exchange.refused"
+	SubjectsConvert  Event = "subjects.converted"
+	SubjectsRefused  Event = "subjects.refused"
+	UserinfoServed   Event = "userinfo.served"
+	CodeIssued       Event = "code.issued"
+	CodeReused       Event = "code.reused"
+	RefreshReused    Event = "refresh.reused"
+	RefreshRepeated  Event = "refresh.repeated"
+	GrantRevoked     Event = "grant.revoked"
+	AuthorizeRefused Event = "authorize.refused"
+
+	ClientRefused Event = "client.refused" // client authentication failed
+
+	SignInSucceeded  Event = "signin.succeeded"
+	SignInFailed     Event = "signin.failed"
+	SignInThrottled  Event = "signin.throttled"
+	SessionStarted   Event = "session.started"
+	SessionEnded     Event = "session.ended"
+	ConsentGranted   Event = "consent.granted"
+	ConsentDenied    Event = "consent.denied"
+	ConsentWithdrawn Event = "consent.withdrawn"
+
+	AccountCreated  Event = "account.created"
+	AccountChanged  Event = "account.changed"
+	AccountDisabled Event = "account.disabled"
+	AccountEnabled  Event = "account.enabled"
+	AccountDeleted  Event = "account.deleted"
+	PasswordChanged Event = "password.changed"
+
+	GroupApplied Event = "group.applied"
+	KeysMade     Event = "keys.made"
+	KeysRotated  Event = "keys.rotated"
+	KeysRemoved  Event = "keys.removed"
+)
+
+// Outcome says which way a decision went.
+type Outcome string
+
+// The outcomes there are.
+const (
+	OK      Outcome = "ok"
+	Refused Outcome = "refused"
+)
