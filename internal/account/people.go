@@ -1,0 +1,107 @@
+package account
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/sekisho-id/sekisho/internal/db"
+	"github.com/sekisho-id/sekisho/internal/secret"
+)
+
+// Config is what People needs. All fields but SiteWords are required.
+type Config struct {
+	DB         *db.DB
+	Hasher     *secret.Hasher
+	DeviceKey  []byte   // 32 bytes; signs known-device tokens
+	Generation int      // of pairwise keys that new accounts get: the newest
+	SiteWords  []string // words nobody may build a password of: names of the group
+	Now        func() time.Time
+}
+
+// People is everybody who has an account.
+type People struct {
+	Config
+	gone goneFilter
+}
+
+// topic is where changes of accounts are announced.
+const topic = "account"
+
+// Open loads what is kept in memory and keeps it up to date from then on.
+func Open(ctx context.Context, c Config) (*People, error) {
+	if c.DB == nil || c.Hasher == nil || c.Now == nil || len(c.DeviceKey) != secret.KeySize || c.Generation < 1 {
+		return nil, errors.New("account: DB, Hasher, Now, a DeviceKey of 32 bytes and the pairwise key Generation are needed")
+	}
+	p := &People{Config: c}
+	c.DB.Watch(topic, p.loadGone)
+	if err := p.loadGone(ctx); err != nil {
+		return nil, fmt.Errorf("account: load disabled and deleted people: %w", err)
+	}
+	return p, nil
+}
+
+// Origin says where a change or an attempt comes from, for the audit log.
+type Origin struct {
+	Source  netip.Addr // the network address; zero for an operator's command
+	Client  string     // the client whose sign-in it belongs to, if any
+	Request string     // correlation id
+	By      string     // who asks, if it is not the person
+}
+
+// ByID finds a person by the internal id, or gives ErrUnknown.
+func (p *People) ByID(ctx context.Context, tx *db.Tx, id string) (*Account, error) {
+	return one(accountRows(ctx, tx, "a.id = $1", id))
+}
+
+// ByHandle finds a person by the handle, or gives ErrUnknown.
+func (p *People) ByHandle(ctx context.Context, tx *db.Tx, handle Handle) (*Account, error) {
+	return one(accountRows(ctx, tx, "a.pid = $1", handle[:]))
+}
+
+// ByHandles finds the people whom the handles name, in one query. Handles that
+// name nobody are missing in the answer.
+func (p *People) ByHandles(ctx context.Context, tx *db.Tx, handles []Handle) (map[Handle]*Account, error) {
+	found := make(map[Handle]*Account, len(handles))
+	if len(handles) == 0 {
+		return found, nil
+	}
+	list, args := handleList(handles)
+	accounts, err := accountRows(ctx, tx, "a.pid IN ("+list+")", args...)
+	for _, a := range accounts {
+		found[a.Ref.Handle] = a
+	}
+	return found, err
+}
+
+// ByEmail finds a person by any spelling of the e-mail address, or gives
+// ErrUnknown.
+func (p *People) ByEmail(ctx context.Context, tx *db.Tx, email string) (*Account, error) {
+	value, ok := normaliseEmail(email)
+	if !ok {
+		return nil, ErrUnknown
+	}
+	return one(accountRows(ctx, tx, "i.kind = $1 AND i.value = $2", kindEmail, value))
+}
+
+// Refs gives the Ref of every active person among the handles, in one query.
+func (p *People) Refs(ctx context.Context, tx *db.Tx, handles []Handle) (map[Handle]Ref, error) {
+	return activeRefs(ctx, tx, handles)
+}
+
+// CountActive counts the people who may do anything.
+func (p *People) CountActive(ctx context.Context, tx *db.Tx) (int64, error) {
+	return countActive(ctx, tx)
+}
+
+func one(accounts []*Account, err error) (*Account, error) {
+	switch {
+	case err != nil:
+		return nil, err
+	case len(accounts) == 0:
+		return nil, ErrUnknown
+	}
+	return accounts[0], nil
+}

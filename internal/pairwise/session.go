@@ -1,0 +1,24 @@
+package pairwise
+
+import "github.com/sekisho-id/sekisho/internal/registry"
+
+// SessionID is the identifier of a session in a sector, the sid claim. Like a
+// subject it cannot be matched with that of another sector. The generation is
+// the sector's, since a session id has no room to tell another.
+func (p *Pairwise) SessionID(s registry.Sector, session [16]byte) string {
+	block := p.cipher(sessionLabel, max(1, s.Gen), s.ID)
+	sealed := new([16]byte)
+	block.Encrypt(sealed[:], session[:])
+	return string(appendBlock(make([]byte, 0, SubjectSize), sealed))
+}
+
+// OpenSessionID is the way back. ok tells that sid is well formed; whether there
+// is such a session is for its owner to say.
+func (p *Pairwise) OpenSessionID(s registry.Sector, sid string) (session [16]byte, ok bool) {
+	sealed := new([16]byte)
+	if !parseBlock(sealed, sid) {
+		return session, false
+	}
+	p.cipher(sessionLabel, max(1, s.Gen), s.ID).Decrypt(sealed[:], sealed[:])
+	return *sealed, true
+}
