@@ -1,0 +1,174 @@
+package registry
+
+import (
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/sekisho-id/sekisho/internal/jose"
+	"github.com/sekisho-id/sekisho/oauth"
+)
+
+// builder links a declared group into a snapshot.
+type builder struct {
+	group    *Group
+	sectors  map[string]Sector
+	snapshot *Snapshot
+}
+
+// build makes the snapshot of a checked group; of nil, an empty one.
+func build(group *Group, sectors map[string]Sector) (*Snapshot, error) {
+	s := &Snapshot{
+		clients:    map[string]*Client{},
+		subsystems: map[string]*Subsystem{},
+		resources:  map[string]*Resource{},
+		scopes:     map[string][]*Resource{},
+		edges:      map[[2]string]*Edge{},
+		from:       map[string][]*Edge{},
+		to:         map[string][]*Edge{},
+	}
+	s.self = serverResource()
+	if group == nil {
+		return s, nil
+	}
+	s.Name, s.Issuer, s.self.Audience = group.Name, group.Issuer, group.Issuer
+	b := &builder{group: group, sectors: sectors, snapshot: s}
+	b.addResource(s.self)
+	for _, name := range sortedKeys(group.Subsystems) {
+		if err := b.addSubsystem(name); err != nil {
+			return nil, fmt.Errorf("subsystem %s: %w", name, err)
+		}
+	}
+	for _, call := range group.Calls {
+		if err := b.addEdge(call); err != nil {
+			return nil, fmt.Errorf("call from %s to %s: %w", call.From, call.To, err)
+		}
+	}
+	for _, resources := range s.scopes {
+		slices.SortFunc(resources, func(a, b *Resource) int { return strings.Compare(a.Audience, b.Audience) })
+	}
+	return s, nil
+}
+
+// serverResource is the authorization server's own API.
+func serverResource() *Resource {
+	return &Resource{Scopes: map[string]Text{
+		oauth.ScopeOpenID:        {En: "Know that it is you", Ja: "あなたであることの確認"},
+		oauth.ScopeProfile:       {En: "See your name and profile", Ja: "名前とプロフィールの閲覧"},
+		oauth.ScopeEmail:         {En: "See your e-mail address", Ja: "メールアドレスの閲覧"},
+		oauth.ScopePhone:         {En: "See your phone number", Ja: "電話番号の閲覧"},
+		oauth.ScopeAddress:       {En: "See your address", Ja: "住所の閲覧"},
+		oauth.ScopeOfflineAccess: {En: "Stay connected while you are away", Ja: "不在時の継続利用"},
+		oauth.ScopeConvert:       {En: "Convert identifiers of people", Ja: "利用者識別子の変換"},
+	}}
+}
+
+func (b *builder) addResource(r *Resource) {
+	r.names = sortedKeys(r.Scopes)
+	b.snapshot.resources[r.Audience] = r
+	for _, scope := range r.names {
+		b.snapshot.scopes[scope] = append(b.snapshot.scopes[scope], r)
+	}
+}
+
+func (b *builder) addSubsystem(name string) error {
+	declared := b.group.Subsystems[name]
+	sector, ok := b.sectors[b.group.sectorName(name)]
+	if !ok {
+		return fmt.Errorf("sector %s has no row", b.group.sectorName(name))
+	}
+	subsystem := &Subsystem{
+		Name:        name,
+		DisplayName: declared.Name,
+		Scenario:    declared.Scenario,
+		Sector:      sector,
+		Identity:    declared.Identity,
+	}
+	if declared.Resource != nil {
+		subsystem.Resource = &Resource{
+			Subsystem: subsystem,
+			Audience:  declared.Resource.Audience,
+			Scopes:    declared.Resource.Scopes,
+			Opaque:    declared.Resource.Opaque,
+		}
+		b.addResource(subsystem.Resource)
+	}
+	for _, short := range sortedKeys(declared.Clients) {
+		client, err := newClient(subsystem, short, declared.Clients[short])
+		if err != nil {
+			return fmt.Errorf("client %s: %w", short, err)
+		}
+		subsystem.Clients = append(subsystem.Clients, client)
+		b.snapshot.clients[client.ID] = client
+	}
+	b.snapshot.subsystems[name] = subsystem
+	b.snapshot.sorted = append(b.snapshot.sorted, subsystem)
+	return nil
+}
+
+// newClient makes the client of a declaration.
+func newClient(subsystem *Subsystem, short string, declared *GroupClient) (*Client, error) {
+	client := &Client{
+		ID:                     clientID(subsystem.Name, short),
+		Name:                   declared.Name,
+		Subsystem:              subsystem,
+		Type:                   declared.Type,
+		Auth:                   declared.Auth,
+		RedirectURIs:           declared.RedirectURIs,
+		PostLogoutRedirectURIs: declared.PostLogoutRedirectURIs,
+		CORSOrigins:            declared.CORSOrigins,
+		PKCEOptional:           declared.PKCE == pkceOptional,
+		IDTokenAlg:             jose.Alg(declared.IDTokenAlg),
+		Rate:                   declared.Rate,
+		Burst:                  burstFactor * declared.Rate,
+		ClientURI:              declared.ClientURI,
+		LogoURI:                declared.LogoURI,
+		PolicyURI:              declared.PolicyURI,
+		TOSURI:                 declared.TOSURI,
+		InitiateLoginURI:       declared.InitiateLoginURI,
+	}
+	if client.Name == (Text{}) {
+		client.Name = subsystem.DisplayName
+	}
+	for _, text := range declared.Secrets {
+		hash, err := hex.DecodeString(text)
+		if err != nil {
+			return nil, fmt.Errorf("secret hash: %w", err)
+		}
+		client.SecretHashes = append(client.SecretHashes, hash)
+	}
+	if declared.JWKS != nil {
+		keys, err := jose.ParseJWKS(declared.JWKS)
+		if err != nil {
+			return nil, fmt.Errorf("keys: %w", err)
+		}
+		client.JWKS = keys
+	}
+	return client, nil
+}
+
+func (b *builder) addEdge(call GroupCall) error {
+	from, ok := b.snapshot.subsystems[call.From]
+	if !ok {
+		return fmt.Errorf("no subsystem %s", call.From)
+	}
+	to, ok := b.snapshot.subsystems[call.To]
+	if !ok || to.Resource == nil {
+		return fmt.Errorf("no resource of %s", call.To)
+	}
+	edge := &Edge{
+		From:             from,
+		To:               to,
+		Service:          call.Service,
+		ThirdPartyChains: call.ThirdPartyChains,
+		RequireGrant:     call.RequireGrant,
+	}
+	for _, user := range call.User {
+		edge.User = append(edge.User, UserScope(user))
+	}
+	b.snapshot.edges[[2]string{from.Name, to.Name}] = edge
+	b.snapshot.from[from.Name] = append(b.snapshot.from[from.Name], edge)
+	b.snapshot.to[to.Name] = append(b.snapshot.to[to.Name], edge)
+	return nil
+}

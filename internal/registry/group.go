@@ -1,0 +1,98 @@
+package registry
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+)
+
+// Group is the declared model: what a group file says, checked, with every
+// default filled in and every file it names read. It is what the database keeps
+// and what a Snapshot is built from. Lists that are sets are sorted.
+type Group struct {
+	Name       Text                       `json:"name,omitzero" jsonschema:"description=What people call the group. It stands on the sign-in page."`
+	Issuer     string                     `json:"issuer" jsonschema:"description=The https origin of the authorization server: no path and no slash at the end. Plain http on a loopback address only."`
+	Subsystems map[string]*GroupSubsystem `json:"subsystems" jsonschema:"description=The member systems by name: small letters\\, digits and hyphens\\, at most 40."`
+	Calls      []GroupCall                `json:"calls,omitempty" jsonschema:"description=Who may call whom. What is not listed cannot be called."`
+}
+
+// GroupSubsystem is one member system.
+type GroupSubsystem struct {
+	Scenario Scenario                `json:"scenario" jsonschema:"enum=app,enum=backend,enum=service,enum=third_party,description=How it takes part: app (first-party app or site)\\, backend (outside the protected area; calls in)\\, service (inside; calls and is called)\\, third_party (another company's)."`
+	Name     Text                    `json:"name,omitzero" jsonschema:"description=What people call it."`
+	Sector   string                  `json:"sector,omitempty" jsonschema:"description=Only after a rename: the old name\\, so that people keep their identifiers there."`
+	Identity []string                `json:"identity,omitempty" jsonschema:"enum=profile,enum=email,enum=phone,enum=address,description=Identity scopes its clients may ask for beside openid and offline_access."`
+	Resource *GroupResource          `json:"resource,omitempty" jsonschema:"description=Its API. Services only."`
+	Clients  map[string]*GroupClient `json:"clients,omitempty" jsonschema:"description=Its OAuth clients by name; the client_id is subsystem.client."`
+}
+
+// GroupResource is the API of a service.
+type GroupResource struct {
+	Audience string          `json:"audience" jsonschema:"description=The URI that names the API in tokens: absolute\\, no fragment\\, unique in the group."`
+	Scopes   map[string]Text `json:"scopes" jsonschema:"description=Its scopes\\, each with the words a person reads when asked for consent."`
+	Opaque   bool            `json:"opaque,omitempty" jsonschema:"description=Access tokens for it are opaque and can be checked by introspection only."`
+}
+
+// GroupClient is one OAuth client. SecretFile and JWKSFile are of the file
+// alone: a Group holds what was read from them.
+type GroupClient struct {
+	Type       ClientType      `json:"type,omitempty" jsonschema:"enum=web,enum=native,enum=spa,enum=backend,description=web (a site with a server)\\, native (an app on a device)\\, spa (an app in a browser)\\, backend (a program nobody looks at). Default: web with redirect_uris; backend without."`
+	Auth       AuthMethod      `json:"auth,omitempty" jsonschema:"enum=none,enum=client_secret_basic,enum=client_secret_post,enum=private_key_jwt,description=How it proves to be itself. Default: client_secret_basic with a secret; private_key_jwt with keys; none in an app or third_party without either."`
+	Secrets    []string        `json:"secret_sha256,omitempty" jsonschema:"description=SHA-256 of the client secret in hex. Two or more while a secret is being replaced."`
+	SecretFile string          `json:"secret_file,omitempty" jsonschema:"description=File that holds the client secret\\, 32 characters or more. Only its hash is kept."`
+	JWKS       json.RawMessage `json:"jwks,omitempty" jsonschema:"description=Public keys of the client (RFC 7517)."`
+	JWKSFile   string          `json:"jwks_file,omitempty" jsonschema:"description=File that holds the public keys of the client (RFC 7517)."`
+
+	RedirectURIs           []string `json:"redirect_uris,omitempty" jsonschema:"description=Where people return to after sign-in. Compared byte for byte; on a native client the port of a loopback address is free."`
+	PostLogoutRedirectURIs []string `json:"post_logout_redirect_uris,omitempty" jsonschema:"description=Where people may return to after sign-out."`
+	CORSOrigins            []string `json:"cors_origins,omitempty" jsonschema:"description=Origins from which a browser may call the token endpoint. Public clients only. Default for spa: the origins of its redirect_uris."`
+	PKCE                   string   `json:"pkce,omitempty" jsonschema:"enum=required,enum=optional,description=optional only for foreign software that cannot send it\\, and never for a public client. Default: required."`
+	IDTokenAlg             string   `json:"id_token_alg,omitempty" jsonschema:"enum=RS256,enum=ES256,description=How its ID tokens are signed. Default: RS256."`
+	Rate                   int      `json:"rate,omitempty" jsonschema:"minimum=1,maximum=100000,description=Token requests a second. Default: 2000 for a confidential client of the group; 50 for any other."`
+
+	Name             Text   `json:"name,omitzero" jsonschema:"description=What people call it. Default: the name of the subsystem."`
+	ClientURI        string `json:"client_uri,omitempty" jsonschema:"description=Its home page."`
+	LogoURI          string `json:"logo_uri,omitempty" jsonschema:"description=Its logo."`
+	PolicyURI        string `json:"policy_uri,omitempty" jsonschema:"description=What it does with data of people."`
+	TOSURI           string `json:"tos_uri,omitempty" jsonschema:"description=Its terms of service."`
+	InitiateLoginURI string `json:"initiate_login_uri,omitempty" jsonschema:"description=Where its sign-in can be started from outside (OIDC Core §4)."`
+}
+
+// GroupCall is one edge: a subsystem may call the API of another.
+type GroupCall struct {
+	From             string      `json:"from" jsonschema:"description=The subsystem that calls."`
+	To               string      `json:"to" jsonschema:"description=The service that is called."`
+	User             []GroupUser `json:"user,omitempty" jsonschema:"description=Scopes for a person."`
+	Service          []string    `json:"service,omitempty" jsonschema:"description=Scopes for the caller itself."`
+	ThirdPartyChains bool        `json:"third_party_chains,omitempty" jsonschema:"description=A chain of calls that a third party began may go on here."`
+	RequireGrant     bool        `json:"require_grant,omitempty" jsonschema:"description=Identifiers are converted only for people who have used the caller. Always so for a third party."`
+}
+
+// GroupUser is one scope for a person: the bare scope, or one under a condition.
+type GroupUser struct {
+	Scope string   `json:"scope" jsonschema:"description=A scope of the called API."`
+	When  []string `json:"when,omitempty" jsonschema:"description=Only in exchange for a token that holds all of these scopes of the caller's own API."`
+}
+
+// MarshalJSON writes the short form where there is no condition.
+func (u GroupUser) MarshalJSON() ([]byte, error) {
+	if len(u.When) == 0 {
+		return json.Marshal(u.Scope)
+	}
+	type plain GroupUser
+	return json.Marshal(plain(u))
+}
+
+// UnmarshalJSON reads both forms.
+func (u *GroupUser) UnmarshalJSON(data []byte) error {
+	if len(data) > 0 && data[0] == '"' {
+		u.When = nil
+		return json.Unmarshal(data, &u.Scope)
+	}
+	type plain GroupUser
+	return json.Unmarshal(data, (*plain)(u))
+}
+
+// sortedKeys lists the keys of a map in order, so that everything made from a
+// map is always the same.
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

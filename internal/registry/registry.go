@@ -1,0 +1,180 @@
+package registry
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/sekisho-id/sekisho/internal/audit"
+	"github.com/sekisho-id/sekisho/internal/db"
+	"github.com/sekisho-id/sekisho/internal/secret"
+)
+
+// topic of the change feed.
+const topic = "registry"
+
+// Config is what a registry needs.
+type Config struct {
+	DB  *db.DB
+	Now func() time.Time
+
+	// Generation is the generation of pairwise keys for new sectors; 0 means 1.
+	Generation int
+	// Removed, if not nil, runs in the transaction of an Apply that removes
+	// clients, and ends what they hold.
+	Removed func(ctx context.Context, tx *db.Tx, clients []string) error
+}
+
+// Registry keeps the group of the database in memory.
+type Registry struct {
+	config  Config
+	current atomic.Pointer[state]
+	replays *replays
+	decoy   decoy
+}
+
+// state is one revision, declared and linked.
+type state struct {
+	group    *Group // nil while no group was applied
+	snapshot *Snapshot
+}
+
+// Open loads the group and follows its changes. At the first start it makes the
+// realm; the group is then empty until one is applied.
+func Open(ctx context.Context, config Config) (*Registry, error) {
+	if config.Generation == 0 {
+		config.Generation = 1
+	}
+	r := &Registry{config: config, replays: newReplays(), decoy: newDecoy()}
+	if err := r.makeRealm(ctx); err != nil {
+		return nil, fmt.Errorf("registry: realm: %w", err)
+	}
+	config.DB.Watch(topic, r.load)
+	if err := r.load(ctx); err != nil {
+		return nil, fmt.Errorf("registry: load the group: %w", err)
+	}
+	return r, nil
+}
+
+// Current is the group as it is now. A request takes it once and keeps it.
+func (r *Registry) Current() *Snapshot { return r.current.Load().snapshot }
+
+// Group is the declared group of the database, nil while none was applied. It
+// is shared: do not change it.
+func (r *Registry) Group() *Group { return r.current.Load().group }
+
+// Plan says what Apply would do.
+func (r *Registry) Plan(group *Group) (Plan, error) {
+	if err := group.Check(); err != nil {
+		return Plan{}, err
+	}
+	return Diff(r.Group(), group), nil
+}
+
+// Apply makes a group the one that holds, in one transaction or not at all, and
+// says what changed. by names who did it, for the audit. An equal group changes
+// nothing. When Apply returns, Current is the new group.
+func (r *Registry) Apply(ctx context.Context, group *Group, by string) (Plan, error) {
+	if err := group.Check(); err != nil {
+		return Plan{}, err
+	}
+	document, err := json.Marshal(group)
+	if err != nil {
+		return Plan{}, fmt.Errorf("registry: write the document: %w", err)
+	}
+	var plan Plan
+	err = r.config.DB.Update(ctx, func(tx *db.Tx) error {
+		held, err := newestRevision(ctx, tx)
+		if err != nil {
+			return err
+		}
+		old, err := held.group()
+		if err != nil {
+			return err
+		}
+		plan = Diff(old, group)
+		if plan.Empty() && old != nil {
+			return nil
+		}
+		next := revision{id: held.id + 1, document: string(document)}
+		return r.write(ctx, tx, group, next, plan, by)
+	})
+	if err != nil {
+		return Plan{}, fmt.Errorf("registry: apply: %w", err)
+	}
+	return plan, nil
+}
+
+// write writes everything an applied group consists of.
+func (r *Registry) write(ctx context.Context, tx *db.Tx, group *Group, next revision, plan Plan, by string) error {
+	now := r.config.Now()
+	for _, name := range sortedKeys(group.Subsystems) {
+		sector := Sector{Name: group.sectorName(name), ID: secret.ID(), Gen: r.config.Generation}
+		if err := writeSector(ctx, tx, sector, db.Millis(now)); err != nil {
+			return err
+		}
+	}
+	if err := writeRevision(ctx, tx, next, db.Millis(now), by); err != nil {
+		return err
+	}
+	if removed := plan.RemovedClients(); len(removed) > 0 && r.config.Removed != nil {
+		if err := r.config.Removed(ctx, tx, removed); err != nil {
+			return err
+		}
+	}
+	tx.Changed(topic)
+	return audit.Append(ctx, tx, audit.Record{
+		At:      now,
+		Event:   audit.GroupApplied,
+		Outcome: audit.OK,
+		Detail:  map[string]any{"by": by, "revision": next.id, "changes": plan.sentences()},
+	})
+}
+
+// load builds the snapshot of the newest document and swaps it.
+func (r *Registry) load(ctx context.Context) error {
+	var held revision
+	var sectors map[string]Sector
+	var realm string
+	err := r.config.DB.Read(ctx, func(tx *db.Tx) (err error) {
+		if held, err = newestRevision(ctx, tx); err != nil {
+			return err
+		}
+		if sectors, err = readSectors(ctx, tx); err != nil {
+			return err
+		}
+		realm, err = readRealm(ctx, tx)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	group, err := held.group()
+	if err != nil {
+		return err
+	}
+	snapshot, err := build(group, sectors)
+	if err != nil {
+		return fmt.Errorf("registry: revision %d: %w", held.id, err)
+	}
+	snapshot.Revision, snapshot.Realm = held.id, realm
+	r.current.Store(&state{group: group, snapshot: snapshot})
+	return nil
+}
+
+// makeRealm makes the realm at the first start.
+func (r *Registry) makeRealm(ctx context.Context) error {
+	var id string
+	err := r.config.DB.Read(ctx, func(tx *db.Tx) (err error) {
+		id, err = readRealm(ctx, tx)
+		return err
+	})
+	if err != nil || id != "" {
+		return err
+	}
+	return r.config.DB.Update(ctx, func(tx *db.Tx) error {
+		return writeRealm(ctx, tx, secret.ID())
+	})
+}
