@@ -1,0 +1,261 @@
+package keyring
+
+import (
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/sekisho-id/sekisho/internal/audit"
+	"github.com/sekisho-id/sekisho/internal/db"
+	"github.com/sekisho-id/sekisho/internal/jose"
+	"github.com/sekisho-id/sekisho/internal/secret"
+)
+
+const (
+	rsaBits  = 2048
+	rootName = "root"
+)
+
+// Key is what may be shown of a signing key.
+type Key struct {
+	ID          string
+	Purpose     Purpose
+	Alg         jose.Alg
+	State       State
+	CreatedAt   time.Time
+	CurrentFrom time.Time // planned while next
+	RetiredAt   time.Time // zero until then
+	RemoveAfter time.Time // zero until retired
+}
+
+// State is where in its life a key is.
+type State string
+
+// The states of a key.
+const (
+	Next    State = "next"
+	Current State = "current"
+	Retired State = "retired"
+)
+
+// signingKey is a key as its row has it, and open once it is loaded.
+type signingKey struct {
+	Key
+	sealed  []byte
+	private crypto.Signer
+	jwk     jose.JWK
+}
+
+// generate makes a key; its name is its thumbprint (RFC 7638).
+func (k *Keyring) generate(p Purpose, state State, currentFrom time.Time) (signingKey, error) {
+	alg, _ := p.form()
+	made := signingKey{Key: Key{Purpose: p, Alg: alg, State: state, CreatedAt: k.now(), CurrentFrom: currentFrom}}
+	var err error
+	if alg == jose.RS256 {
+		made.private, err = rsa.GenerateKey(rand.Reader, rsaBits)
+	} else {
+		made.private, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	}
+	if err != nil {
+		return signingKey{}, fmt.Errorf("keyring: make a key for %s: %w", p, err)
+	}
+	jwk, err := jose.PublicJWK(made.private.Public(), "", alg)
+	if err != nil {
+		return signingKey{}, err
+	}
+	if made.ID, err = jwk.Thumbprint(); err != nil {
+		return signingKey{}, err
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(made.private)
+	if err != nil {
+		return signingKey{}, fmt.Errorf("keyring: write the key for %s: %w", p, err)
+	}
+	made.sealed = k.box.Seal(der, sealContext(p, made.ID))
+	return made, nil
+}
+
+// sealContext binds a sealed key to its row, so that a row's key cannot be
+// put in another row's place.
+func sealContext(p Purpose, kid string) []byte {
+	return []byte("signing_key/" + string(p) + "/" + kid)
+}
+
+// unseal opens the private key of a row.
+func (k *Keyring) unseal(key *signingKey) error {
+	der, err := k.box.Open(key.sealed, sealContext(key.Purpose, key.ID))
+	if err != nil {
+		return fmt.Errorf("%w (key %s: %w)", ErrKEK, key.ID, err)
+	}
+	parsed, err := x509.ParsePKCS8PrivateKey(der)
+	if err != nil {
+		return fmt.Errorf("keyring: key %s: %w", key.ID, err)
+	}
+	private, ok := parsed.(crypto.Signer)
+	if !ok {
+		return fmt.Errorf("keyring: key %s cannot sign", key.ID)
+	}
+	key.private = private
+	key.jwk, err = jose.PublicJWK(private.Public(), key.ID, key.Alg)
+	return err
+}
+
+// makeMissing gives each purpose that has none its first key. The keys are
+// made at the same time, since the RSA one takes long.
+func (k *Keyring) makeMissing(ctx context.Context) error {
+	var missing []Purpose
+	for _, p := range purposes() {
+		if k.state.Load().signers[p] == nil {
+			missing = append(missing, p)
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	made, err := k.generateAll(missing, Current, k.now())
+	if err != nil {
+		return err
+	}
+	return k.db.Update(ctx, func(tx *db.Tx) error {
+		for _, key := range made {
+			added, err := insertKey(ctx, tx, key)
+			if err != nil {
+				return err
+			}
+			if !added {
+				continue // another process was faster
+			}
+			if err := k.record(ctx, tx, audit.KeysMade, key.Key); err != nil {
+				return err
+			}
+		}
+		tx.Changed(topic)
+		return nil
+	})
+}
+
+func (k *Keyring) generateAll(purposes []Purpose, state State, currentFrom time.Time) ([]signingKey, error) {
+	made := make([]signingKey, len(purposes))
+	var group errgroup.Group
+	for i, p := range purposes {
+		group.Go(func() (err error) {
+			made[i], err = k.generate(p, state, currentFrom)
+			return err
+		})
+	}
+	return made, group.Wait()
+}
+
+// load brings the state in memory up to the database.
+func (k *Keyring) load(ctx context.Context) error {
+	var keys []signingKey
+	err := k.db.Read(ctx, func(tx *db.Tx) (err error) {
+		keys, err = selectKeys(ctx, tx)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	known := k.state.Load().keys
+	for i := range keys {
+		same := slices.IndexFunc(known, func(have signingKey) bool { return have.ID == keys[i].ID })
+		if same >= 0 {
+			keys[i].private, keys[i].jwk = known[same].private, known[same].jwk
+			continue
+		}
+		if err := k.unseal(&keys[i]); err != nil {
+			return err
+		}
+	}
+	made, err := makeState(keys)
+	if err != nil {
+		return err
+	}
+	k.state.Store(made)
+	return nil
+}
+
+func makeState(keys []signingKey) (*state, error) {
+	s := &state{
+		signers:   map[Purpose]*jose.Signer{},
+		verifiers: map[Purpose]map[string]*jose.Verifier{},
+		keys:      keys,
+	}
+	var published []jose.JWK
+	for _, p := range purposes() {
+		s.verifiers[p] = map[string]*jose.Verifier{}
+		_, typ := p.form()
+		for _, key := range keys {
+			if key.Purpose != p {
+				continue
+			}
+			verifier, err := jose.NewVerifier(key.private.Public(), key.Alg, key.ID, typ)
+			if err != nil {
+				return nil, err
+			}
+			s.verifiers[p][verifier.HeaderSegment()] = verifier
+			published = append(published, key.jwk)
+			if key.State != Current {
+				continue
+			}
+			if s.signers[p], err = jose.NewSigner(key.private, key.Alg, key.ID, typ); err != nil {
+				return nil, err
+			}
+		}
+	}
+	var err error
+	if s.jwks, err = jose.MarshalSet(published); err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(s.jwks)
+	s.etag = `"` + hex.EncodeToString(sum[:16]) + `"`
+	return s, nil
+}
+
+// openRoot reads the data key that all others are derived from, and makes it
+// in a new database.
+func (k *Keyring) openRoot(ctx context.Context) ([]byte, error) {
+	place := []byte("data_key/" + rootName)
+	var sealed []byte
+	err := k.db.Read(ctx, func(tx *db.Tx) (err error) {
+		sealed, err = selectDataKey(ctx, tx, rootName)
+		return err
+	})
+	if errors.Is(err, db.ErrNotFound) {
+		fresh := k.box.Seal(secret.Bytes(secret.KeySize), place)
+		err = k.db.Update(ctx, func(tx *db.Tx) (err error) {
+			if err := insertDataKey(ctx, tx, rootName, fresh, k.now()); err != nil {
+				return err
+			}
+			sealed, err = selectDataKey(ctx, tx, rootName) // ours, or that of a faster process
+			return err
+		})
+	}
+	if err != nil {
+		return nil, err
+	}
+	root, err := k.box.Open(sealed, place)
+	if err != nil {
+		return nil, fmt.Errorf("%w (data key: %w)", ErrKEK, err)
+	}
+	return root, nil
+}
+
+// record writes what happened to a key.
+func (k *Keyring) record(ctx context.Context, tx *db.Tx, event audit.Event, key Key) error {
+	return audit.Append(ctx, tx, audit.Record{
+		At: k.now(), Event: event, Outcome: audit.OK,
+		Detail: map[string]any{"kid": key.ID, "purpose": string(key.Purpose), "state": string(key.State)},
+	})
+}
