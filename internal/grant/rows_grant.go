@@ -1,0 +1,207 @@
+package grant
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/sekisho-id/sekisho/internal/db"
+)
+
+const grantColumns = `id, account, handle, client, session, offline, scopes, auth_time, exact_auth_time,
+	acr, amr, nonce, claims, created_at, expires_at, ended_at`
+
+func insertGrant(ctx context.Context, tx *db.Tx, g *Grant) error {
+	scopes, err := json.Marshal(g.Scopes)
+	if err != nil {
+		return err
+	}
+	amr, err := json.Marshal(g.AMR)
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, `INSERT INTO access_grant (`+grantColumns+`)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, NULL)`,
+		g.ID, g.AccountID, g.Ref.Handle[:], g.ClientID, g.SessionID[:], g.Offline, string(scopes),
+		db.Millis(g.AuthTime), g.ExactAuthTime, g.ACR, string(amr), g.Nonce, g.Claims,
+		db.Millis(g.CreatedAt), db.Millis(g.ExpiresAt))
+	return err
+}
+
+func scanGrant(row interface{ Scan(...any) error }) (*Grant, error) {
+	var (
+		g                            Grant
+		handle, session              []byte
+		scopes, amr                  string
+		authTime, createdAt, expires int64
+		endedAt                      sql.NullInt64
+	)
+	err := row.Scan(&g.ID, &g.AccountID, &handle, &g.ClientID, &session, &g.Offline, &scopes, &authTime,
+		&g.ExactAuthTime, &g.ACR, &amr, &g.Nonce, &g.Claims, &createdAt, &expires, &endedAt)
+	if err != nil {
+		return nil, err
+	}
+	copy(g.Ref.Handle[:], handle)
+	if len(session) == 16 {
+		g.SessionID = (*[16]byte)(session)
+	}
+	if err := json.Unmarshal([]byte(scopes), &g.Scopes); err != nil {
+		return nil, fmt.Errorf("grant: scopes of grant %d: %w", g.ID, err)
+	}
+	if err := json.Unmarshal([]byte(amr), &g.AMR); err != nil {
+		return nil, fmt.Errorf("grant: amr of grant %d: %w", g.ID, err)
+	}
+	g.AuthTime, g.CreatedAt, g.ExpiresAt = db.Time(authTime), db.Time(createdAt), db.Time(expires)
+	g.ended = endedAt.Valid
+	return &g, nil
+}
+
+// lockGrant loads the grant that the condition selects and locks its row to
+// the end of the transaction. Whoever wants to end the grant waits, and what
+// hangs under it stands still.
+func lockGrant(ctx context.Context, tx *db.Tx, condition string, args ...any) (*Grant, error) {
+	g, err := scanGrant(tx.Row(ctx, `UPDATE access_grant SET expires_at = expires_at
+		WHERE `+condition+` RETURNING `+grantColumns, args...))
+	if errors.Is(err, db.ErrNotFound) {
+		return nil, ErrUnknown
+	}
+	return g, err
+}
+
+// extendGrant keeps the row of a locked grant until its new ExpiresAt.
+func extendGrant(ctx context.Context, tx *db.Tx, g *Grant) error {
+	_, err := tx.Exec(ctx, "UPDATE access_grant SET expires_at = $1 WHERE id = $2", db.Millis(g.ExpiresAt), g.ID)
+	return err
+}
+
+// grantCondition selects the grants to end.
+type grantCondition string
+
+const (
+	ofGrant            grantCondition = "id = $4"
+	ofSession          grantCondition = "session = $4 AND NOT offline"
+	ofAccount          grantCondition = "account = $4"
+	ofAccountAndClient grantCondition = "account = $4 AND client = $5"
+)
+
+// ending is when grants end, until when their rows are kept to say so, and why
+// they end.
+type ending struct {
+	at, keptUntil time.Time
+	why           string
+}
+
+// endGrants ends the grants that have not ended yet and names them.
+func endGrants(ctx context.Context, tx *db.Tx, which grantCondition, args []any, e ending) ([]*Grant, error) {
+	rows, err := tx.Rows(ctx, `UPDATE access_grant SET ended_at = $1, expires_at = $2, ended_why = $3
+		WHERE ended_at IS NULL AND `+string(which)+` RETURNING `+grantColumns,
+		append([]any{db.Millis(e.at), db.Millis(e.keptUntil), e.why}, args...)...)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }()
+	var ended []*Grant
+	for rows.Next() {
+		g, err := scanGrant(rows)
+		if err != nil {
+			return nil, err
+		}
+		ended = append(ended, g)
+	}
+	return ended, rows.Err()
+}
+
+// codeRow is a row of authorization_code.
+type codeRow struct {
+	hash        []byte
+	grantID     int64
+	redirectURI string
+	challenge   string
+	expiresAt   time.Time
+	used        bool
+}
+
+func insertCode(ctx context.Context, tx *db.Tx, c codeRow) error {
+	_, err := tx.Exec(ctx, `INSERT INTO authorization_code (hash, grant_id, redirect_uri, challenge, expires_at, used_at)
+		VALUES ($1, $2, $3, $4, $5, NULL)`, c.hash, c.grantID, c.redirectURI, c.challenge, db.Millis(c.expiresAt))
+	return err
+}
+
+// takeCode loads a code and locks its grant. ErrUnknown if there is none.
+func takeCode(ctx context.Context, tx *db.Tx, hash []byte) (*codeRow, *Grant, error) {
+	g, err := lockGrant(ctx, tx, "id = (SELECT grant_id FROM authorization_code WHERE hash = $1)", hash)
+	if err != nil {
+		return nil, nil, err
+	}
+	c := codeRow{hash: hash, grantID: g.ID}
+	var expires int64
+	var used sql.NullInt64
+	err = tx.Row(ctx, "SELECT redirect_uri, challenge, expires_at, used_at FROM authorization_code WHERE hash = $1", hash).
+		Scan(&c.redirectURI, &c.challenge, &expires, &used)
+	if err != nil {
+		return nil, nil, err
+	}
+	c.expiresAt, c.used = db.Time(expires), used.Valid
+	return &c, g, nil
+}
+
+// useCode takes the code: true for exactly one of all who try.
+func useCode(ctx context.Context, tx *db.Tx, hash []byte, now time.Time) (bool, error) {
+	n, err := tx.Exec(ctx, "UPDATE authorization_code SET used_at = $1 WHERE hash = $2 AND used_at IS NULL",
+		db.Millis(now), hash)
+	return n == 1, err
+}
+
+// familyRow is a row of refresh_family.
+type familyRow struct {
+	id           []byte
+	newestHash   []byte
+	previousHash []byte
+	sealedNewest []byte
+	rotatedAt    time.Time
+	repeats      int
+	expiresAt    time.Time
+	endsAt       time.Time
+}
+
+func insertFamily(ctx context.Context, tx *db.Tx, grantID int64, f familyRow) error {
+	_, err := tx.Exec(ctx, `INSERT INTO refresh_family (id, grant_id, newest_hash, repeats, expires_at, ends_at)
+		VALUES ($1, $2, $3, 0, $4, $5)`, f.id, grantID, f.newestHash, db.Millis(f.expiresAt), db.Millis(f.endsAt))
+	return err
+}
+
+// takeFamily loads a family and locks its grant. ErrUnknown if there is none.
+func takeFamily(ctx context.Context, tx *db.Tx, id []byte) (*familyRow, *Grant, error) {
+	g, err := lockGrant(ctx, tx, "id = (SELECT grant_id FROM refresh_family WHERE id = $1)", id)
+	if err != nil {
+		return nil, nil, err
+	}
+	f := familyRow{id: id}
+	var rotated sql.NullInt64
+	var expires, ends int64
+	err = tx.Row(ctx, `SELECT newest_hash, previous_hash, sealed_newest, rotated_at, repeats, expires_at, ends_at
+		FROM refresh_family WHERE id = $1`, id).
+		Scan(&f.newestHash, &f.previousHash, &f.sealedNewest, &rotated, &f.repeats, &expires, &ends)
+	if err != nil {
+		return nil, nil, err
+	}
+	f.rotatedAt = db.Time(rotated.Int64)
+	f.expiresAt, f.endsAt = db.Time(expires), db.Time(ends)
+	return &f, g, nil
+}
+
+var errFamilyMoved = errors.New("grant: a refresh family changed while its grant was locked")
+
+// updateFamily writes a family whose newest token is still the one it was.
+func updateFamily(ctx context.Context, tx *db.Tx, newest []byte, f familyRow) error {
+	n, err := tx.Exec(ctx, `UPDATE refresh_family SET newest_hash = $1, previous_hash = $2, sealed_newest = $3,
+		rotated_at = $4, repeats = $5, expires_at = $6 WHERE id = $7 AND newest_hash = $8`,
+		f.newestHash, f.previousHash, f.sealedNewest, db.Millis(f.rotatedAt), f.repeats, db.Millis(f.expiresAt), f.id, newest)
+	if err == nil && n != 1 {
+		return errFamilyMoved
+	}
+	return err
+}
