@@ -1,0 +1,195 @@
+package account
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/sekisho-id/sekisho/internal/audit"
+	"github.com/sekisho-id/sekisho/internal/db"
+)
+
+// PasswordChange is a person who wants another password.
+type PasswordChange struct {
+	AccountID string
+	Old       string
+	New       string
+	Device    string // known-device token, if the browser has one
+	Origin
+
+	// Also runs in the same transaction, to end the sessions and grants that the
+	// old password has made. It may run twice.
+	Also func(ctx context.Context, tx *db.Tx) error
+}
+
+// ChangePassword replaces a password by one that may be chosen, if the old one
+// is right. Attempts count like those at sign-in. From then on the account's
+// PasswordChangedAt is later than everything made before.
+func (p *People) ChangePassword(ctx context.Context, c PasswordChange) error {
+	old, err := preparePassword(c.Old)
+	if err != nil {
+		return err
+	}
+	find := func(tx *db.Tx) (*Account, error) { return p.ByID(ctx, tx, c.AccountID) }
+	attempt := Attempt{Device: c.Device, Origin: c.Origin}
+	who, err := p.admit(ctx, attempt, p.nameCounter(c.AccountID), find)
+	if err != nil {
+		return err
+	}
+	_, err = p.evaluate(ctx, who, old)
+	if err != nil && !errors.Is(err, ErrCredentials) {
+		return err
+	}
+	account, err := p.settle(ctx, attempt, who, "", err)
+	if err != nil {
+		return err
+	}
+	if err := p.checkReplacement(c, account); err != nil {
+		return err
+	}
+	phc, err := p.hash(ctx, c.New)
+	if err != nil {
+		return err
+	}
+	err = p.DB.Update(ctx, func(tx *db.Tx) error {
+		ok, err := replacePassword(ctx, tx, account.ID, who.phc, phc, p.now())
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return ErrCredentials // changed by another request meanwhile
+		}
+		return p.passwordChanged(ctx, tx, account, c.Origin, c.Also)
+	})
+	if err != nil {
+		return fmt.Errorf("account: change the password: %w", err)
+	}
+	return nil
+}
+
+func (p *People) checkReplacement(c PasswordChange, a *Account) error {
+	if err := p.CheckNewPassword(c.New, personalWords(a.Email, &a.Profile)...); err != nil {
+		return err
+	}
+	old, _ := preparePassword(c.Old)
+	if chosen, _ := preparePassword(c.New); chosen == old {
+		return &PasswordError{Fault: PasswordUnchanged}
+	}
+	return nil
+}
+
+// ResetPassword gives a person a password without asking for the old one, and
+// lets attempts begin anew. It is for operators, who have made sure of the
+// person in another way.
+func (p *People) ResetPassword(ctx context.Context, c PasswordChange) error {
+	var account *Account
+	err := p.DB.Read(ctx, func(tx *db.Tx) (err error) {
+		account, err = p.ByID(ctx, tx, c.AccountID)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if err := p.CheckNewPassword(c.New, personalWords(account.Email, &account.Profile)...); err != nil {
+		return err
+	}
+	phc, err := p.hash(ctx, c.New)
+	if err != nil {
+		return err
+	}
+	err = p.DB.Update(ctx, func(tx *db.Tx) error {
+		if _, err := p.ByID(ctx, tx, account.ID); err != nil {
+			return err
+		}
+		if err := putPassword(ctx, tx, account.ID, phc, p.now()); err != nil {
+			return err
+		}
+		if err := accountCounter(account.ID).clear(ctx, tx); err != nil {
+			return err
+		}
+		return p.passwordChanged(ctx, tx, account, c.Origin, c.Also)
+	})
+	if err != nil {
+		return fmt.Errorf("account: reset the password: %w", err)
+	}
+	return nil
+}
+
+func (p *People) passwordChanged(ctx context.Context, tx *db.Tx, a *Account, from Origin, also func(context.Context, *db.Tx) error) error {
+	if also != nil {
+		if err := also(ctx, tx); err != nil {
+			return err
+		}
+	}
+	tx.Changed(topic)
+	return p.record(ctx, tx, audit.PasswordChanged, from, a, "")
+}
+
+// ChangeProfile replaces what a person tells about themselves.
+func (p *People) ChangeProfile(ctx context.Context, tx *db.Tx, id string, profile Profile, from Origin) error {
+	if err := profile.Validate(); err != nil {
+		return err
+	}
+	ok, err := setProfile(ctx, tx, id, &profile, p.now())
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return ErrUnknown
+	}
+	return p.record(ctx, tx, audit.AccountChanged, from, &Account{ID: id}, "")
+}
+
+// Disable keeps a person from everything until Enable. The caller ends sessions
+// and grants in the same transaction. Disabling twice is no error.
+func (p *People) Disable(ctx context.Context, tx *db.Tx, id string, from Origin) error {
+	handle, changed, err := setState(ctx, tx, id, Active, Disabled, p.now())
+	if err != nil || !changed {
+		return p.unchanged(ctx, tx, id, err)
+	}
+	if err := addGone(ctx, tx, handle); err != nil {
+		return err
+	}
+	return p.record(ctx, tx, audit.AccountDisabled, from, &Account{ID: id}, "")
+}
+
+// Enable is the way back from Disable. What was ended stays ended.
+func (p *People) Enable(ctx context.Context, tx *db.Tx, id string, from Origin) error {
+	handle, changed, err := setState(ctx, tx, id, Disabled, Active, p.now())
+	if err != nil || !changed {
+		return p.unchanged(ctx, tx, id, err)
+	}
+	if err := removeGone(ctx, tx, handle); err != nil {
+		return err
+	}
+	return p.record(ctx, tx, audit.AccountEnabled, from, &Account{ID: id}, "")
+}
+
+// Delete removes a person: handle, identifiers, password, profile. The caller
+// ends sessions and grants in the same transaction. Subjects that were given out
+// name nobody from then on, and a person who comes back gets others.
+func (p *People) Delete(ctx context.Context, tx *db.Tx, id string, from Origin) error {
+	handle, ok, err := deleteAccount(ctx, tx, id)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return ErrUnknown
+	}
+	if err := addGone(ctx, tx, handle); err != nil {
+		return err
+	}
+	if err := accountCounter(id).clear(ctx, tx); err != nil {
+		return err
+	}
+	return p.record(ctx, tx, audit.AccountDeleted, from, &Account{ID: id}, "")
+}
+
+// unchanged tells an account that is in the wanted state already from none.
+func (p *People) unchanged(ctx context.Context, tx *db.Tx, id string, err error) error {
+	if err != nil {
+		return err
+	}
+	_, err = p.ByID(ctx, tx, id)
+	return err
+}
