@@ -1,0 +1,51 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/sekisho-id/sekisho/internal/app"
+)
+
+// serveCommand runs the authorization server.
+type serveCommand struct {
+	installation
+	logging
+
+	Group      string   `env:"SEKISHO_GROUP" placeholder:"FILE" help:"Group file; applied at the first start on an empty database."`
+	Listen     string   `env:"SEKISHO_LISTEN" default:"localhost:8080" placeholder:"ADDRESS" help:"Public listener (${default})."`
+	OpsListen  string   `env:"SEKISHO_OPS_LISTEN" default:"localhost:8081" placeholder:"ADDRESS" help:"Operators' listener: health, metrics, profiles; off for none (${default})."`
+	TLSCert    string   `env:"SEKISHO_TLS_CERT" placeholder:"FILE" help:"Certificate chain, where no proxy terminates TLS."`
+	TLSKey     string   `env:"SEKISHO_TLS_KEY" placeholder:"FILE" help:"Private key of the certificate."`
+	TrustProxy []string `env:"SEKISHO_TRUST_PROXY" placeholder:"NETWORK" help:"Proxies whose X-Forwarded-For is believed."`
+}
+
+func (c serveCommand) Run(ctx context.Context, term terminal) error {
+	config, err := c.config(c.logger(term.err))
+	if err != nil {
+		return err
+	}
+	if config.TrustProxy, err = prefixes(c.TrustProxy); err != nil {
+		return fmt.Errorf("--trust-proxy: %w", err)
+	}
+	config.GroupFile, config.Version = c.Group, version()
+	config.Listen, config.OpsListen = c.Listen, c.OpsListen
+	config.TLSCert, config.TLSKey = c.TLSCert, c.TLSKey
+	return serve(ctx, config)
+}
+
+// serve opens the server and runs it until ctx ends.
+func serve(ctx context.Context, config app.Config) error {
+	server, err := app.Open(ctx, config)
+	if err != nil {
+		return err
+	}
+	public, ops, err := server.Listen(ctx)
+	if err != nil {
+		return errors.Join(err, server.Close(ctx))
+	}
+	config.Logger.Info("serving", "issuer", server.Issuer(), "listen", public.Addr().String())
+	err = server.Run(ctx, public, ops)
+	return errors.Join(err, server.Close(context.WithoutCancel(ctx)))
+}

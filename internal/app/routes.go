@@ -1,0 +1,47 @@
+package app
+
+import (
+	"net/http"
+
+	"github.com/sekisho-id/sekisho/internal/web"
+)
+
+// Handler serves every public URL.
+func (a *App) Handler() http.Handler {
+	mux := http.NewServeMux()
+	for pattern, handler := range a.routes() {
+		mux.Handle(pattern, handler)
+	}
+	mux.Handle("/", http.HandlerFunc(a.signin.NotFound))
+	return web.Log(a.config.Logger, a.metrics.observe, web.Recover(web.Harden(mux)))
+}
+
+// routes are all public URLs, on one screen.
+func (a *App) routes() map[string]http.HandlerFunc {
+	return map[string]http.HandlerFunc{
+		// what the server says of itself
+		"GET /.well-known/openid-configuration":       a.token.Metadata,
+		"GET /.well-known/oauth-authorization-server": a.token.Metadata,
+		"GET /oauth2/jwks":                            a.token.JWKS,
+
+		// what a client asks for
+		"/oauth2/token":      a.token.Token,
+		"/oauth2/introspect": a.token.Introspect,
+		"/oauth2/revoke":     a.token.Revoke,
+		"/oauth2/userinfo":   a.token.Userinfo,
+		"/subjects/convert":  a.subjects.Convert,
+
+		// what a browser sees
+		"/oauth2/authorize":       a.signin.Authorize,
+		"GET /signin/{request}":   a.signin.SignInPage,
+		"POST /signin/{request}":  a.signin.SignIn,
+		"GET /signup/{request}":   a.signin.SignUpPage,
+		"POST /signup/{request}":  a.signin.SignUp,
+		"GET /consent/{request}":  a.signin.ConsentPage,
+		"POST /consent/{request}": a.signin.Consent,
+		"/oauth2/logout":          a.signin.Logout,
+		"GET /account":            a.signin.AccountPage,
+		"POST /account/withdraw":  a.signin.Withdraw,
+		"GET /assets/{name}":      a.pages.Asset,
+	}
+}
