@@ -127,6 +127,14 @@ func (k *Keyring) makeMissing(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := k.add(ctx, made); err != nil {
+		return err
+	}
+	return k.load(ctx) // also when another process was faster and nothing changed here
+}
+
+// add stores keys, each unless its purpose has one in that state already.
+func (k *Keyring) add(ctx context.Context, made []signingKey) error {
 	return k.db.Update(ctx, func(tx *db.Tx) error {
 		for _, key := range made {
 			added, err := insertKey(ctx, tx, key)
@@ -139,8 +147,8 @@ func (k *Keyring) makeMissing(ctx context.Context) error {
 			if err := k.record(ctx, tx, audit.KeysMade, key.Key); err != nil {
 				return err
 			}
+			tx.Changed(topic)
 		}
-		tx.Changed(topic)
 		return nil
 	})
 }

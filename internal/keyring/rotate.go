@@ -111,22 +111,7 @@ func (k *Keyring) publish(ctx context.Context, purposes []Purpose) error {
 	if err != nil {
 		return err
 	}
-	return k.db.Update(ctx, func(tx *db.Tx) error {
-		for _, key := range made {
-			added, err := insertKey(ctx, tx, key)
-			if err != nil {
-				return err
-			}
-			if !added {
-				continue
-			}
-			if err := k.record(ctx, tx, audit.KeysMade, key.Key); err != nil {
-				return err
-			}
-			tx.Changed(topic)
-		}
-		return nil
-	})
+	return k.add(ctx, made)
 }
 
 // takeOver lets next keys sign from now on.
