@@ -116,4 +116,9 @@ type Introspection struct {
 	AMR             []string `json:"amr,omitempty"`
 	SessionID       string   `json:"sid,omitempty"`
 	Actor           *Actor   `json:"act,omitempty"`
+	NotBefore       int64    `json:"nbf,omitempty"`
+
+	// Confirmation is the cnf claim of a sender-constrained token (RFC 7800
+	// §3.1, RFC 8705 §3.2). Who cannot check the proof must refuse the token.
+	Confirmation json.RawMessage `json:"cnf,omitempty"`
 }

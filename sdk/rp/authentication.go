@@ -1,0 +1,119 @@
+package rp
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+
+	jose "github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/cryptosigner"
+
+	"github.com/sekisho-id/sekisho/oauth"
+)
+
+// assertionLife is how long a client assertion may be used. It is made for
+// each request, so it only has to outlive the way and the two clocks.
+const assertionLife = time.Minute
+
+// authentication proves the client to the server in one way. Exactly one of
+// secret and signer is set, or none for a public client.
+type authentication struct {
+	clientID string
+	issuer   string
+	secret   string
+	signer   jose.Signer
+	now      func() time.Time
+}
+
+func newAuthentication(config *Config) (authentication, error) {
+	auth := authentication{clientID: config.ClientID, issuer: config.Issuer, secret: config.Secret, now: config.Now}
+	if auth.now == nil {
+		auth.now = time.Now
+	}
+	switch {
+	case config.ClientID == "":
+		return auth, errNoClientID
+	case config.Key == nil:
+		return auth, nil
+	case config.Secret != "":
+		return auth, errors.New("rp: Config has both a Secret and a Key; a client proves itself in one way")
+	}
+	alg, err := algorithmOf(config.Key.Public())
+	if err != nil {
+		return auth, err
+	}
+	options := (&jose.SignerOptions{}).WithType("JWT").WithHeader("kid", config.KeyID)
+	if config.KeyID == "" {
+		return auth, errors.New("rp: Config.Key needs its KeyID, the kid registered for it")
+	}
+	auth.signer, err = jose.NewSigner(jose.SigningKey{Algorithm: alg, Key: cryptosigner.Opaque(config.Key)}, options)
+	return auth, err
+}
+
+func algorithmOf(public crypto.PublicKey) (jose.SignatureAlgorithm, error) {
+	switch key := public.(type) {
+	case *ecdsa.PublicKey:
+		if key.Curve == elliptic.P256() {
+			return jose.ES256, nil
+		}
+	case *rsa.PublicKey:
+		return jose.PS256, nil
+	case ed25519.PublicKey:
+		return jose.EdDSA, nil
+	}
+	return "", fmt.Errorf("rp: Config.Key of type %T cannot be used; take ECDSA P-256, RSA or Ed25519", public)
+}
+
+// public reports whether the client has no credential.
+func (a *authentication) public() bool { return a.secret == "" && a.signer == nil }
+
+// apply adds the proof to a request that will carry form as its body.
+func (a *authentication) apply(header http.Header, form url.Values) error {
+	switch {
+	case a.signer != nil:
+		assertion, err := a.assertion()
+		if err != nil {
+			return fmt.Errorf("rp: signing the client assertion: %w", err)
+		}
+		form.Set("client_assertion_type", oauth.AssertionJWTBearer)
+		form.Set("client_assertion", assertion)
+	case a.secret != "":
+		// Both halves are form-encoded first (RFC 6749 §2.3.1).
+		request := http.Request{Header: header}
+		request.SetBasicAuth(url.QueryEscape(a.clientID), url.QueryEscape(a.secret))
+	default:
+		form.Set("client_id", a.clientID)
+	}
+	return nil
+}
+
+// assertion makes a private_key_jwt for this issuer (RFC 7523 §3). The
+// audience is the issuer alone, so that no other server can use it.
+func (a *authentication) assertion() (string, error) {
+	now := a.now()
+	claims, err := json.Marshal(map[string]any{
+		"iss": a.clientID,
+		"sub": a.clientID,
+		"aud": a.issuer,
+		"iat": now.Unix(),
+		"exp": now.Add(assertionLife).Unix(),
+		"jti": rand.Text(),
+	})
+	if err != nil {
+		return "", err
+	}
+	signed, err := a.signer.Sign(claims)
+	if err != nil {
+		return "", err
+	}
+	return signed.CompactSerialize()
+}

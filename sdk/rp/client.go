@@ -1,0 +1,81 @@
+package rp
+
+import (
+	"context"
+	"crypto"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/sekisho-id/sekisho/oauth"
+	"github.com/sekisho-id/sekisho/sdk/internal/issuer"
+)
+
+// Config names the authorization server and the client one is there. With a
+// Secret the client proves itself by client_secret_basic, with a Key by
+// private_key_jwt; with neither it is a public client.
+type Config struct {
+	Issuer   string // exactly as the server writes it
+	ClientID string
+	Secret   string        // client_secret_basic
+	Key      crypto.Signer // private_key_jwt: ECDSA P-256, RSA or Ed25519
+	KeyID    string        // the kid of Key in the client's registered keys
+
+	HTTPClient *http.Client     // nil: a plain one with a timeout of 10 seconds
+	Now        func() time.Time // nil: time.Now
+}
+
+// Client is one OAuth client of a group. Make it once with Discover and share
+// it: it is safe for parallel use and remembers tokens until they expire.
+type Client struct {
+	Issuer   string         // the authorization server; not to be changed
+	ID       string         // this client; not to be changed
+	Metadata oauth.Metadata // what the server says of itself
+
+	http   *http.Client
+	auth   authentication
+	keys   *issuer.Keys
+	now    func() time.Time
+	tokens *tokens
+}
+
+// Discover reads the server's metadata, checks that it is the configured
+// issuer's, and makes the client. No token is asked for yet.
+func Discover(ctx context.Context, config Config) (*Client, error) {
+	auth, err := newAuthentication(&config)
+	if err != nil {
+		return nil, err
+	}
+	httpClient := issuer.Client(config.HTTPClient)
+	metadata, err := issuer.Discover(ctx, httpClient, config.Issuer)
+	if err != nil {
+		return nil, err
+	}
+	now := config.Now
+	if now == nil {
+		now = time.Now
+	}
+	return &Client{
+		Issuer:   config.Issuer,
+		ID:       config.ClientID,
+		Metadata: *metadata,
+		http:     httpClient,
+		auth:     auth,
+		keys:     issuer.NewKeys(metadata.JWKSURI, httpClient, now),
+		now:      now,
+		tokens:   newTokens(now),
+	}, nil
+}
+
+// Subsystem is the subsystem this client belongs to.
+func (c *Client) Subsystem() string { return SubsystemOf(c.ID) }
+
+// SubsystemOf is the subsystem of a client: the part of the client id before
+// the dot. Pairwise subjects are one per subsystem, so this names whose they are.
+func SubsystemOf(clientID string) string {
+	subsystem, _, _ := strings.Cut(clientID, ".")
+	return subsystem
+}
+
+var errNoClientID = errors.New("rp: Config.ClientID is empty")

@@ -1,0 +1,66 @@
+package rp
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+
+	"golang.org/x/oauth2"
+
+	"github.com/sekisho-id/sekisho/oauth"
+)
+
+// ErrNoUserToken is returned by the client of OnBehalf for a request whose
+// context does not come from a request that an rs.Guard let in for a user.
+var ErrNoUserToken = errors.New("rp: no user token in the context: make the request with the context of the incoming one")
+
+// Exchange turns the token a person's call came with into one for the next
+// resource, in this subsystem's name and with this subsystem's identifier for
+// the person (RFC 8693). Without scopes it holds all that the group file
+// grants. The answer is remembered until it expires.
+func (c *Client) Exchange(ctx context.Context, subjectToken, resource string, scopes ...string) (*oauth2.Token, error) {
+	key := exchangeKey(subjectToken, resource, scopes)
+	return c.tokens.get(ctx, key, false, func(ctx context.Context) (*oauth2.Token, error) {
+		form := url.Values{
+			"grant_type":         {string(oauth.GrantTokenExchange)},
+			"subject_token":      {subjectToken},
+			"subject_token_type": {string(oauth.TokenTypeAccess)},
+		}
+		token, answer, err := c.token(ctx, withTarget(form, resource, scopes))
+		if err != nil {
+			return nil, err
+		}
+		if answer.IssuedTokenType != oauth.TokenTypeAccess {
+			return nil, errors.New("rp: the exchange answered with another type of token")
+		}
+		return token, nil
+	})
+}
+
+// OnBehalf is an HTTP client that calls resource for the person whose request
+// is being served: it exchanges the incoming token. Make the outgoing request
+// with the incoming request's context, where an rs.Guard has put the token.
+func (c *Client) OnBehalf(resource string, scopes ...string) *http.Client {
+	return c.bearer(func(ctx context.Context) (credential, error) {
+		incoming, ok := ctx.Value(userTokenKey{}).(string)
+		if !ok {
+			return credential{}, ErrNoUserToken
+		}
+		token, err := c.Exchange(ctx, incoming, resource, scopes...)
+		return credential{token, exchangeKey(incoming, resource, scopes)}, err
+	})
+}
+
+func exchangeKey(subjectToken, resource string, scopes []string) string {
+	return tokenKey("exchange", subjectToken, resource, scopes)
+}
+
+type userTokenKey struct{}
+
+// WithUserToken puts the token of a checked user request into its context,
+// for OnBehalf. An rs.Guard does this; call it only when requests reach you by
+// another way than net/http, and only with a token that was checked.
+func WithUserToken(ctx context.Context, token string) context.Context {
+	return context.WithValue(ctx, userTokenKey{}, token)
+}

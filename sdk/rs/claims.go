@@ -1,0 +1,125 @@
+package rs
+
+import (
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/sekisho-id/sekisho/oauth"
+	"github.com/sekisho-id/sekisho/sdk/rp"
+)
+
+// skew is how far the clocks of issuer and service may be apart. It is added
+// here and nowhere else.
+const skew = 10 * time.Second
+
+// tokenClaims are an access token's claims with those that only a checker
+// looks at. It stays inside: handlers get a User or a Service.
+type tokenClaims struct {
+	oauth.AccessTokenClaims
+	NotBefore    int64           `json:"nbf"`
+	Confirmation json.RawMessage `json:"cnf"`
+
+	own string // resource_sub of an introspection
+}
+
+// requirement is what a handler asks of a token.
+type requirement struct {
+	scopes oauth.Scopes
+}
+
+func parseRequirement(scope string) (requirement, error) {
+	scopes, err := oauth.ParseScopes(scope)
+	return requirement{scopes}, err
+}
+
+// faultOf says why claims of a rightly signed token are not accepted here
+// (RFC 9068 §4), in words for the caller; empty if they are.
+func (g *Guard) faultOf(c *tokenClaims) string {
+	now := g.now()
+	switch {
+	case c.Issuer != g.issuer:
+		return "the token is of another issuer"
+	case !c.Audience.Has(g.audience):
+		return "the token is for another API"
+	case g.soleAudience && !g.soleIn(c.Audience):
+		return "the token is for other APIs too"
+	case !now.Before(time.Unix(c.ExpiresAt, 0).Add(skew)):
+		return "the token has expired"
+	case time.Unix(c.NotBefore, 0).After(now.Add(skew)):
+		return "the token is not valid yet"
+	case time.Unix(c.IssuedAt, 0).After(now.Add(skew)):
+		return "the token was issued in the future"
+	case c.Subject == "" || c.ClientID == "":
+		// Two empty ones would look like service context.
+		return "the token names no subject or no client"
+	case len(c.Confirmation) > 0:
+		// A stolen copy must not pass as a plain bearer token (RFC 7800 §3.1),
+		// and no proof of possession is understood here.
+		return "the token is bound to a key and came without a proof this API understands"
+	}
+	return ""
+}
+
+func (g *Guard) soleIn(audience oauth.Audience) bool {
+	for _, aud := range audience {
+		if aud != g.audience && aud != g.issuer {
+			return false
+		}
+	}
+	return true
+}
+
+var (
+	errNeedsUser    = "the token speaks for a service and this needs one of a person"
+	errNeedsService = "the token speaks for a person and this needs one of a service"
+)
+
+func (c *tokenClaims) user(need requirement) (*User, error) {
+	if c.ServiceContext() {
+		return nil, refuseScope(errNeedsUser, need)
+	}
+	if !c.Scope.HasAll(need.scopes) {
+		return nil, refuseScope("the token lacks a scope that is needed here", need)
+	}
+	user := &User{
+		Issuer:    c.Issuer,
+		Subject:   c.Subject,
+		ClientID:  c.ClientID,
+		Subsystem: rp.SubsystemOf(c.ClientID),
+		Scopes:    c.Scope,
+		Chain:     c.Actor.Chain(),
+		ACR:       c.ACR,
+		AMR:       c.AMR,
+		SessionID: c.SessionID,
+		TokenID:   c.ID,
+		ExpiresAt: time.Unix(c.ExpiresAt, 0),
+		own:       c.own,
+	}
+	if len(user.Chain) == 0 {
+		user.Chain = []string{c.ClientID}
+	}
+	if c.AuthTime != 0 {
+		user.AuthTime = time.Unix(c.AuthTime, 0)
+	}
+	return user, nil
+}
+
+func (c *tokenClaims) service(need requirement) (*Service, error) {
+	if !c.ServiceContext() {
+		return nil, refuseScope(errNeedsService, need)
+	}
+	if !c.Scope.HasAll(need.scopes) {
+		return nil, refuseScope("the token lacks a scope that is needed here", need)
+	}
+	return &Service{
+		Issuer:    c.Issuer,
+		ClientID:  c.ClientID,
+		Subsystem: rp.SubsystemOf(c.ClientID),
+		Scopes:    c.Scope,
+		TokenID:   c.ID,
+		ExpiresAt: time.Unix(c.ExpiresAt, 0),
+	}, nil
+}
+
+var errNoClient = errors.New("rs: Config.Introspect needs Config.Client")

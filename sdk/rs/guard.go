@@ -1,0 +1,181 @@
+package rs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	jose "github.com/go-jose/go-jose/v4"
+
+	"github.com/sekisho-id/sekisho/oauth"
+	"github.com/sekisho-id/sekisho/sdk/internal/issuer"
+	"github.com/sekisho-id/sekisho/sdk/rp"
+)
+
+// Config says whose tokens are accepted, and for which API.
+type Config struct {
+	Issuer   string // exactly as the server writes it
+	Audience string // this API's audience in the group file
+
+	// SoleAudience refuses tokens that are good for another API too. The
+	// authorization server itself beside this API does not count.
+	SoleAudience bool
+
+	// Introspect asks the server about each token instead of checking it
+	// here: revocation is seen within a minute, and opaque tokens work. It
+	// needs Client, a client of this API's subsystem.
+	Introspect bool
+	Client     *rp.Client
+
+	// Algorithms of signatures, out of ES256, RS256, PS256 and EdDSA. Empty:
+	// ES256, which is what the server signs access tokens with.
+	Algorithms []string
+
+	HTTPClient *http.Client     // nil: a plain one with a timeout of 10 seconds
+	Now        func() time.Time // nil: time.Now
+}
+
+// Guard lets requests with a good token through to handlers and refuses the
+// others. Make it once with New and share it: it is safe for parallel use and
+// has nothing to close.
+type Guard struct {
+	issuer       string
+	audience     string
+	soleAudience bool
+	now          func() time.Time
+	source       source
+}
+
+// source finds the claims of a token that its issuer stands for: offline by
+// the issuer's keys, or by asking.
+type source interface {
+	claims(ctx context.Context, token string, need requirement) (*tokenClaims, error)
+}
+
+// New reads the server's metadata and keys, so that a wrong configuration
+// shows at start.
+func New(ctx context.Context, config Config) (*Guard, error) {
+	if config.Audience == "" {
+		return nil, errors.New("rs: Config.Audience is empty")
+	}
+	guard := &Guard{
+		issuer:       config.Issuer,
+		audience:     config.Audience,
+		soleAudience: config.SoleAudience,
+		now:          config.Now,
+	}
+	if guard.now == nil {
+		guard.now = time.Now
+	}
+	var err error
+	if config.Introspect {
+		guard.source, err = newIntrospection(&config, guard.now)
+	} else {
+		guard.source, err = newOffline(ctx, &config, guard.now)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return guard, nil
+}
+
+// CheckUser checks a token that came by another way than net/http. The error
+// is an *oauth.Error. Use User where net/http is the way.
+func (g *Guard) CheckUser(ctx context.Context, token, scope string) (*User, error) {
+	need, err := parseRequirement(scope)
+	if err != nil {
+		return nil, err
+	}
+	claims, err := g.check(ctx, token, need)
+	if err != nil {
+		return nil, err
+	}
+	return claims.user(need)
+}
+
+// CheckService is CheckUser for calls in service context.
+func (g *Guard) CheckService(ctx context.Context, token, scope string) (*Service, error) {
+	need, err := parseRequirement(scope)
+	if err != nil {
+		return nil, err
+	}
+	claims, err := g.check(ctx, token, need)
+	if err != nil {
+		return nil, err
+	}
+	return claims.service(need)
+}
+
+// check answers claims that are the issuer's, for this API, and in force.
+func (g *Guard) check(ctx context.Context, token string, need requirement) (*tokenClaims, error) {
+	claims, err := g.source.claims(ctx, token, need)
+	if err != nil {
+		return nil, err
+	}
+	if fault := g.faultOf(claims); fault != "" {
+		return nil, refuseToken(fault)
+	}
+	return claims, nil
+}
+
+// offline checks tokens by the issuer's published keys.
+type offline struct {
+	keys *issuer.Keys
+	kind issuer.Kind
+}
+
+func newOffline(ctx context.Context, config *Config, now func() time.Time) (*offline, error) {
+	algorithms, err := parseAlgorithms(config.Algorithms)
+	if err != nil {
+		return nil, err
+	}
+	client := issuer.Client(config.HTTPClient)
+	metadata, err := issuer.Discover(ctx, client, config.Issuer)
+	if err != nil {
+		return nil, fmt.Errorf("rs: %w", err)
+	}
+	keys := issuer.NewKeys(metadata.JWKSURI, client, now)
+	if err := keys.Load(ctx); err != nil {
+		return nil, fmt.Errorf("rs: %w", err)
+	}
+	// RFC 9068 §4: the typ keeps an ID token or an event from being taken for
+	// an access token.
+	kind := issuer.Kind{Types: []string{oauth.TypAccessToken}, Algorithms: algorithms}
+	return &offline{keys: keys, kind: kind}, nil
+}
+
+func parseAlgorithms(names []string) ([]jose.SignatureAlgorithm, error) {
+	if len(names) == 0 {
+		return []jose.SignatureAlgorithm{jose.ES256}, nil
+	}
+	algorithms := make([]jose.SignatureAlgorithm, 0, len(names))
+	for _, name := range names {
+		switch alg := jose.SignatureAlgorithm(name); alg {
+		case jose.ES256, jose.RS256, jose.PS256, jose.EdDSA:
+			algorithms = append(algorithms, alg)
+		default:
+			return nil, fmt.Errorf("rs: Config.Algorithms: %q is not one of ES256, RS256, PS256, EdDSA", name)
+		}
+	}
+	return algorithms, nil
+}
+
+func (o *offline) claims(ctx context.Context, token string, _ requirement) (*tokenClaims, error) {
+	var claims tokenClaims
+	err := o.keys.Verify(ctx, token, o.kind, &claims)
+	switch {
+	case err == nil:
+		return &claims, nil
+	case errors.Is(err, issuer.ErrMalformed):
+		return nil, refuseToken("the token is not a signed JWT")
+	case errors.Is(err, issuer.ErrKind):
+		return nil, refuseToken("the token is not an access token signed in an accepted way")
+	case errors.Is(err, issuer.ErrSignature):
+		return nil, refuseToken("the signature of the token is not the one of the issuer")
+	case errors.Is(err, issuer.ErrUnknownKey):
+		return nil, refuseToken("the token is signed with a key the issuer does not publish")
+	}
+	return nil, unavailable()
+}

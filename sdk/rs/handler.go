@@ -1,0 +1,145 @@
+package rs
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/sekisho-id/sekisho/oauth"
+	"github.com/sekisho-id/sekisho/sdk/rp"
+)
+
+// UserHandler serves calls made for a person.
+type UserHandler func(w http.ResponseWriter, r *http.Request, user *User)
+
+// ServiceHandler serves calls a subsystem makes on its own behalf.
+type ServiceHandler func(w http.ResponseWriter, r *http.Request, service *Service)
+
+// User lets calls through that are made for a person, with a token that holds
+// scope (several: separated by spaces; empty: none is needed). The token of a
+// service is refused with 403. A scope that is no scope panics, as a bad
+// pattern does in net/http.
+func (g *Guard) User(scope string, handle UserHandler) http.Handler {
+	need := mustRequirement(scope)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		claims, token, err := g.admit(r, need)
+		if err != nil {
+			g.refuse(w, err, need)
+			return
+		}
+		g.serveUser(w, r, userCall{claims, token, need, handle})
+	})
+}
+
+// Service lets calls through that a subsystem makes on its own behalf. The
+// token of a person is refused with 403.
+func (g *Guard) Service(scope string, handle ServiceHandler) http.Handler {
+	need := mustRequirement(scope)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		claims, _, err := g.admit(r, need)
+		if err != nil {
+			g.refuse(w, err, need)
+			return
+		}
+		g.serveService(w, r, claims, need, handle)
+	})
+}
+
+// Either serves both kinds of calls at one address, each by its own function
+// and under its own scope.
+func (g *Guard) Either(userScope string, user UserHandler, serviceScope string, service ServiceHandler) http.Handler {
+	userNeed, serviceNeed := mustRequirement(userScope), mustRequirement(serviceScope)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		claims, token, err := g.admit(r, requirement{})
+		switch {
+		case err != nil:
+			g.refuse(w, err, requirement{})
+		case claims.ServiceContext():
+			g.serveService(w, r, claims, serviceNeed, service)
+		default:
+			g.serveUser(w, r, userCall{claims, token, userNeed, user})
+		}
+	})
+}
+
+type userCall struct {
+	claims *tokenClaims
+	token  string
+	need   requirement
+	handle UserHandler
+}
+
+// serveUser hands the raw token on in the context, for rp.OnBehalf only: a
+// handler never sees it.
+func (g *Guard) serveUser(w http.ResponseWriter, r *http.Request, call userCall) {
+	user, err := call.claims.user(call.need)
+	if err != nil {
+		g.refuse(w, err, call.need)
+		return
+	}
+	call.handle(w, r.WithContext(rp.WithUserToken(r.Context(), call.token)), user)
+}
+
+func (g *Guard) serveService(w http.ResponseWriter, r *http.Request, claims *tokenClaims, need requirement, handle ServiceHandler) {
+	service, err := claims.service(need)
+	if err != nil {
+		g.refuse(w, err, need)
+		return
+	}
+	handle(w, r, service)
+}
+
+// admit finds the request's token and checks it.
+func (g *Guard) admit(r *http.Request, need requirement) (*tokenClaims, string, error) {
+	token, err := bearerToken(r)
+	if err != nil {
+		return nil, "", err
+	}
+	claims, err := g.check(r.Context(), token, need)
+	return claims, token, err
+}
+
+// bearerToken reads the one place a token may be in (RFC 6750 §2.1). Tokens in
+// query or body end up in logs and are not read.
+func bearerToken(r *http.Request) (string, error) {
+	values := r.Header.Values("Authorization")
+	switch {
+	case len(values) == 0:
+		return "", errNoToken
+	case len(values) > 1:
+		return "", oauth.Refuse(oauth.InvalidRequest, "the request has two Authorization headers")
+	}
+	scheme, token, _ := strings.Cut(values[0], " ")
+	if !strings.EqualFold(scheme, oauth.Bearer) {
+		return "", errNoToken
+	}
+	token = strings.Trim(token, " ")
+	if !isToken68(token) {
+		return "", oauth.Refuse(oauth.InvalidRequest, "the Authorization header has no well formed bearer token")
+	}
+	if strings.Contains(r.URL.RawQuery, "access_token") && r.URL.Query().Has("access_token") {
+		return "", oauth.Refuse(oauth.InvalidRequest, "the request carries a token in two ways")
+	}
+	return token, nil
+}
+
+// isToken68 is the b64token of RFC 6750 §2.1.
+func isToken68(token string) bool {
+	body := strings.TrimRight(token, "=")
+	for i := range len(body) {
+		switch c := body[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
+		case strings.IndexByte("-._~+/", c) >= 0:
+		default:
+			return false
+		}
+	}
+	return body != ""
+}
+
+func mustRequirement(scope string) requirement {
+	need, err := parseRequirement(scope)
+	if err != nil {
+		panic("rs: " + err.Error())
+	}
+	return need
+}

@@ -1,0 +1,80 @@
+package rs
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/sekisho-id/sekisho/oauth"
+)
+
+// errNoToken is answered without an error code: the caller has not tried yet
+// (RFC 6750 §3.1).
+var errNoToken = &oauth.Error{Description: "this needs a bearer token", Status: http.StatusUnauthorized}
+
+func refuseToken(why string) error { return oauth.Refuse(oauth.InvalidToken, why) }
+
+// scopeError is a refusal that names what would have been enough.
+type scopeError struct {
+	refusal *oauth.Error
+	need    requirement
+}
+
+func (e *scopeError) Error() string { return e.refusal.Error() }
+func (e *scopeError) Unwrap() error { return e.refusal }
+
+func refuseScope(why string, need requirement) error {
+	return &scopeError{oauth.Refuse(oauth.InsufficientScope, why), need}
+}
+
+// unavailable is the answer while a token cannot be judged: never a yes, and
+// no blame on the token either.
+func unavailable() error {
+	return oauth.Refuse(oauth.TemporarilyUnavailable, "the token cannot be checked at the moment")
+}
+
+// refuse writes an error as RFC 6750 §3 has it.
+func (g *Guard) refuse(w http.ResponseWriter, err error, need requirement) {
+	var refusal *oauth.Error
+	if !errors.As(err, &refusal) {
+		refusal = oauth.Refuse(oauth.ServerError, "the token could not be checked")
+	}
+	status := refusal.HTTPStatus()
+	header := w.Header()
+	switch status {
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusBadRequest:
+		header.Set("WWW-Authenticate", g.challenge(refusal, need))
+	case http.StatusServiceUnavailable:
+		header.Set("Retry-After", "2")
+	}
+	header.Set("Cache-Control", "no-store")
+	header.Set("Content-Type", "application/json")
+	header.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	// The status is sent; an answer that cannot be written has nobody to tell.
+	_ = json.NewEncoder(w).Encode(refusal)
+}
+
+// challenge is the WWW-Authenticate header. Every text in it is of a kind that
+// needs no escaping: descriptions are our own, scopes are checked.
+func (g *Guard) challenge(refusal *oauth.Error, need requirement) string {
+	parts := []string{`realm="` + quotable(g.audience) + `"`}
+	if refusal.Code != "" {
+		parts = append(parts, `error="`+string(refusal.Code)+`"`, `error_description="`+quotable(refusal.Description)+`"`)
+	}
+	if len(need.scopes) > 0 && refusal.Code != oauth.InvalidRequest {
+		parts = append(parts, `scope="`+need.scopes.String()+`"`)
+	}
+	return oauth.Bearer + " " + strings.Join(parts, ", ")
+}
+
+// quotable keeps what may stand between quotes in a header (RFC 6750 §3).
+func quotable(text string) string {
+	return strings.Map(func(c rune) rune {
+		if c < 0x20 || c > 0x7e || c == '"' || c == '\\' {
+			return -1
+		}
+		return c
+	}, text)
+}
