@@ -11,39 +11,28 @@ import (
 	"github.com/sekisho-id/sekisho/internal/db"
 )
 
-// Lifetimes of what this room keeps. A zero field has the value of
-// DefaultLifetimes.
+// Lifetimes of what this room keeps. A zero field has its default.
 type Lifetimes struct {
-	Code            time.Duration
-	SessionIdle     time.Duration
-	SessionAbsolute time.Duration
-	RefreshIdle     time.Duration
-	RefreshAbsolute time.Duration
-	RefreshGrace    time.Duration // in which a lost answer of a rotation is repeated
-	AccessToken     time.Duration // the longest that any access token lives
+	Code            time.Duration // 60 s
+	SessionIdle     time.Duration // 1 h
+	SessionAbsolute time.Duration // 24 h, from the sign-in
+	RefreshIdle     time.Duration // 14 days, from the latest use
+	RefreshAbsolute time.Duration // 90 days, from the first token of the family
+	RefreshGrace    time.Duration // 30 s, in which a lost answer of a rotation is repeated
+	AccessToken     time.Duration // 10 min; the longest that any access token lives
 }
 
-// DefaultLifetimes are the lifetimes where nothing else is said.
-var DefaultLifetimes = Lifetimes{
-	Code:            60 * time.Second,
-	SessionIdle:     time.Hour,
-	SessionAbsolute: 24 * time.Hour,
-	RefreshIdle:     14 * 24 * time.Hour,
-	RefreshAbsolute: 90 * 24 * time.Hour,
-	RefreshGrace:    30 * time.Second,
-	AccessToken:     10 * time.Minute,
-}
-
+// withDefaults gives every field that says nothing its usual value.
 func (l Lifetimes) withDefaults() Lifetimes {
-	d := DefaultLifetimes
+	const day = 24 * time.Hour
 	return Lifetimes{
-		Code:            cmp.Or(l.Code, d.Code),
-		SessionIdle:     cmp.Or(l.SessionIdle, d.SessionIdle),
-		SessionAbsolute: cmp.Or(l.SessionAbsolute, d.SessionAbsolute),
-		RefreshIdle:     cmp.Or(l.RefreshIdle, d.RefreshIdle),
-		RefreshAbsolute: cmp.Or(l.RefreshAbsolute, d.RefreshAbsolute),
-		RefreshGrace:    cmp.Or(l.RefreshGrace, d.RefreshGrace),
-		AccessToken:     cmp.Or(l.AccessToken, d.AccessToken),
+		Code:            cmp.Or(l.Code, 60*time.Second),
+		SessionIdle:     cmp.Or(l.SessionIdle, time.Hour),
+		SessionAbsolute: cmp.Or(l.SessionAbsolute, day),
+		RefreshIdle:     cmp.Or(l.RefreshIdle, 14*day),
+		RefreshAbsolute: cmp.Or(l.RefreshAbsolute, 90*day),
+		RefreshGrace:    cmp.Or(l.RefreshGrace, 30*time.Second),
+		AccessToken:     cmp.Or(l.AccessToken, 10*time.Minute),
 	}
 }
 

@@ -92,7 +92,8 @@ func (g *Grants) publish(ctx context.Context, tx *db.Tx, keys ...Key) error {
 	if err := insertRevocations(ctx, tx, keys, g.now().Add(g.life.AccessToken)); err != nil {
 		return err
 	}
-	return tx.Changed(ctx, topic)
+	tx.Changed(topic)
+	return nil
 }
 
 // refuse writes down that something of the grant was refused, and why. It

@@ -60,9 +60,9 @@ func sessionByCookie(ctx context.Context, tx *db.Tx, cookieHash []byte) (*Sessio
 	return &s, nil
 }
 
-// touchSession notes a visit; false if the session has been ended.
+// touchSession notes a visit; false if the session was ended or has run out.
 func touchSession(ctx context.Context, tx *db.Tx, id [16]byte, seen, expires time.Time) (bool, error) {
-	n, err := tx.Exec(ctx, "UPDATE session SET seen_at = $1, expires_at = $2 WHERE id = $3",
+	n, err := tx.Exec(ctx, "UPDATE session SET seen_at = $1, expires_at = $2 WHERE id = $3 AND expires_at > $1",
 		db.Millis(seen), db.Millis(expires), id[:])
 	return n == 1, err
 }

@@ -102,7 +102,7 @@ func (g *Grants) TouchSession(ctx context.Context, s *Session) error {
 }
 
 // touch moves the idle limit, and says ErrNoSession when the session was ended
-// meanwhile. It locks the session's row, so that what is made under the session
+// or ran out meanwhile. It locks the session's row, so that what is made under the session
 // in the same transaction is seen by whoever ends it.
 func (g *Grants) touch(ctx context.Context, tx *db.Tx, s *Session) error {
 	now := g.now()
