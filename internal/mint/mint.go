@@ -1,0 +1,61 @@
+package mint
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/sekisho-id/sekisho/internal/grant"
+	"github.com/sekisho-id/sekisho/internal/keyring"
+	"github.com/sekisho-id/sekisho/internal/pairwise"
+	"github.com/sekisho-id/sekisho/internal/registry"
+	"github.com/sekisho-id/sekisho/internal/secret"
+)
+
+// ErrInvalid is the answer to every token that is not good, whatever is wrong
+// with it: forged, foreign, expired, revoked, of another kind, of a client or
+// person that is gone. The text of the wrapped error tells them apart in logs.
+var ErrInvalid = errors.New("token is not valid")
+
+// Lifetimes of what is minted.
+const (
+	UserTokenLife    = 5 * time.Minute
+	ServiceTokenLife = 10 * time.Minute
+	IDTokenLife      = 5 * time.Minute
+
+	// LongestLife is the longest that any access token lives. A revocation
+	// must be remembered that long.
+	LongestLife = ServiceTokenLife
+)
+
+// Config is what a Mint needs. All fields are required.
+type Config struct {
+	Issuer   string
+	Registry *registry.Registry
+	Keys     *keyring.Keyring
+	Pairwise *pairwise.Pairwise
+	Grants   *grant.Grants
+	Now      func() time.Time
+}
+
+// Mint makes and checks tokens.
+type Mint struct {
+	Config
+	references cipher.Block
+	opaque     *secret.Box
+}
+
+// New makes a Mint with the data keys of the keyring.
+func New(c Config) (*Mint, error) {
+	references, err := aes.NewCipher(c.Keys.Secret("reference"))
+	if err != nil {
+		return nil, fmt.Errorf("key of token references: %w", err)
+	}
+	opaque, err := secret.NewBox(c.Keys.Secret("opaque"))
+	if err != nil {
+		return nil, fmt.Errorf("key of opaque tokens: %w", err)
+	}
+	return &Mint{Config: c, references: references, opaque: opaque}, nil
+}

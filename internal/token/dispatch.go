@@ -1,0 +1,129 @@
+package token
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/sekisho-id/sekisho/internal/audit"
+	"github.com/sekisho-id/sekisho/internal/grant"
+	"github.com/sekisho-id/sekisho/internal/web"
+	"github.com/sekisho-id/sekisho/oauth"
+)
+
+// answer is what a grant's own function gives back: the response, and what is
+// to be recorded of it.
+type answer struct {
+	response oauth.TokenResponse
+	record   audit.Record
+}
+
+// Token is the token endpoint (RFC 6749 §3.2). All grants pass through the same
+// five phases.
+func (d *Door) Token(w http.ResponseWriter, r *http.Request) {
+	if d.crossOrigin(w, r, http.MethodPost) {
+		return
+	}
+	ctx := r.Context()
+
+	// 1. Parse, once.
+	req, form, err := parseRequest(w, r)
+	if err != nil {
+		d.refuse(w, r, err)
+		return
+	}
+	web.Event(ctx).Set("grant_type", string(req.grantType))
+	c := call{request: req, source: web.ClientIP(r, d.TrustProxy)}
+
+	// 2. Authenticate the client, and let it have no more than its rate.
+	c.client, c.group, err = d.authenticate(r, form, c.source)
+	if err == nil {
+		err = d.limits.takeToken(c.client)
+	}
+
+	// 3. Dispatch: is the grant known, is the client's scenario allowed it.
+	var grant grantFunc
+	if err == nil {
+		grant, err = d.dispatch(c)
+	}
+
+	// 4. The grant's own function.
+	var ans answer
+	if err == nil {
+		ans, err = grant(ctx, c)
+	}
+
+	// 5. Audit, then write. What cannot be recorded is not answered.
+	if err = d.record(ctx, c, ans, err); err != nil {
+		d.refuse(w, r, err)
+		return
+	}
+	web.WriteJSON(w, http.StatusOK, ans.response)
+}
+
+// grantFunc is the function of one grant.
+type grantFunc func(context.Context, call) (answer, error)
+
+// dispatch finds the function of the grant that the client asks for, if it may
+// use that grant at all.
+func (d *Door) dispatch(c call) (grantFunc, error) {
+	var grant grantFunc
+	switch c.grantType {
+	case oauth.GrantAuthorizationCode:
+		grant = d.code
+	case oauth.GrantRefreshToken:
+		grant = d.refresh
+	case oauth.GrantClientCredentials:
+		grant = d.clientCredentials
+	case oauth.GrantTokenExchange:
+		grant = d.exchange
+	default:
+		return nil, oauth.Refuse(oauth.UnsupportedGrantType,
+			"This server knows authorization_code, refresh_token, client_credentials and token exchange.")
+	}
+	if err := c.client.AllowsGrant(c.grantType); err != nil {
+		return nil, err
+	}
+	return grant, nil
+}
+
+// record writes down what became of a token request, and gives back the error
+// to answer with: the grant's own, or that the record could not be written.
+// What the grant room decided, it has recorded in its transaction.
+func (d *Door) record(ctx context.Context, c call, ans answer, err error) error {
+	record := ans.record
+	if err != nil {
+		record = refusedRecord(c, err)
+	}
+	if record.Event == "" {
+		return err
+	}
+	record.At = d.Now()
+	record.Client = c.client.ID
+	record.Source = c.source.String()
+	record.Request = web.Event(ctx).ID
+	if auditErr := d.Audit.Enqueue(record); auditErr != nil {
+		return auditErr
+	}
+	return err
+}
+
+// refusedRecord is the record of a refusal. It is empty where nothing was
+// decided or the decision has been recorded already: a failure of the server, a
+// client that was not believed, a rate, a code or refresh token.
+func refusedRecord(c call, err error) audit.Record {
+	var refusal *oauth.Error
+	var ended grant.Refusal
+	if c.client == nil || errors.As(err, &ended) && !errors.Is(ended, grant.ErrUnknown) || !errors.As(refusalOf(err), &refusal) ||
+		refusal.Code == oauth.TemporarilyUnavailable {
+		return audit.Record{}
+	}
+	event := audit.TokenRefused
+	if c.grantType == oauth.GrantTokenExchange {
+		event = audit.ExchangeRefused
+	}
+	return audit.Record{
+		Event: event, Outcome: audit.Refused, Reason: string(refusal.Code),
+		Detail: map[string]any{"grant_type": string(c.grantType), "why": refusal.Description},
+	}
+}

@@ -1,0 +1,71 @@
+package token
+
+import (
+	"encoding/json"
+	"net/http"
+
+	"github.com/sekisho-id/sekisho/oauth"
+)
+
+// Metadata serves the description of the server, the same bytes at the address
+// of OIDC Discovery §4 and at that of RFC 8414 §3.
+func (d *Door) Metadata(w http.ResponseWriter, r *http.Request) {
+	d.metadata.serve(w, r)
+}
+
+// newMetadata writes the description. It holds names registered with IANA only.
+// The scopes of resources are left out: which of them a client may have stands
+// in its edges, and the list would tell outsiders what the group has inside.
+func newMetadata(issuer string) document {
+	confidential := []string{oauth.AuthSecretBasic, oauth.AuthSecretPost, oauth.AuthPrivateKeyJWT}
+	every := append([]string{oauth.AuthNone}, confidential...)
+	assertionAlgs := []string{"ES256", "PS256", "RS256", "EdDSA"}
+	body, err := json.Marshal(oauth.Metadata{
+		Issuer:                           issuer,
+		AuthorizationEndpoint:            issuer + PathAuthorization,
+		TokenEndpoint:                    issuer + PathToken,
+		UserinfoEndpoint:                 issuer + PathUserinfo,
+		JWKSURI:                          issuer + PathJWKS,
+		IntrospectionEndpoint:            issuer + PathIntrospection,
+		RevocationEndpoint:               issuer + PathRevocation,
+		EndSessionEndpoint:               issuer + PathEndSession,
+		ScopesSupported:                  identityScopes,
+		ResponseTypesSupported:           []string{"code"},
+		ResponseModesSupported:           []string{"query", "form_post"},
+		SubjectTypesSupported:            []string{"pairwise"},
+		IDTokenSigningAlgValuesSupported: []string{"RS256", "ES256"},
+		GrantTypesSupported: []oauth.GrantType{
+			oauth.GrantAuthorizationCode, oauth.GrantRefreshToken,
+			oauth.GrantClientCredentials, oauth.GrantTokenExchange,
+		},
+		TokenEndpointAuthMethodsSupported:          every,
+		TokenEndpointAuthSigningAlgValuesSupported: assertionAlgs,
+		IntrospectionEndpointAuthMethodsSupported:  confidential,
+		IntrospectionEndpointAuthSigningAlgValues:  assertionAlgs,
+		RevocationEndpointAuthMethodsSupported:     every,
+		RevocationEndpointAuthSigningAlgValues:     assertionAlgs,
+		CodeChallengeMethodsSupported:              []string{"S256"},
+		ClaimsSupported:                            claimsSupported(),
+		ClaimTypesSupported:                        []string{"normal"},
+		ClaimsParameterSupported:                   true,
+		ACRValuesSupported:                         []string{"aal1"},
+		UILocalesSupported:                         []string{"en", "ja"},
+		PromptValuesSupported:                      []string{"none", "login", "consent"},
+		// A list without none says that unsigned request objects are not
+		// taken; the two members below say that no others are either.
+		RequestObjectSigningAlgValuesSupported:     []string{"RS256", "ES256"},
+		RequestParameterSupported:                  false,
+		RequestURIParameterSupported:               false,
+		AuthorizationResponseISSParameterSupported: true,
+	})
+	if err != nil {
+		panic("token: metadata cannot be written as JSON: " + err.Error()) // a type error, never a value
+	}
+	return newDocument(body)
+}
+
+// identityScopes are the scopes that a sign-in may ask of the server itself.
+var identityScopes = []string{
+	oauth.ScopeOpenID, oauth.ScopeProfile, oauth.ScopeEmail,
+	oauth.ScopePhone, oauth.ScopeAddress, oauth.ScopeOfflineAccess,
+}
