@@ -8,6 +8,7 @@ import (
 	"crypto/rsa"
 	"errors"
 	"fmt"
+	"math/big"
 )
 
 // Alg is a signature algorithm (RFC 7518 §3.1, RFC 8037 §3.1).
@@ -59,7 +60,7 @@ func (a Alg) fits(pub crypto.PublicKey) error {
 		if !ok {
 			return fmt.Errorf("jose: %s needs an RSA key", a)
 		}
-		return checkRSA(key)
+		return checkRSA(key.N, big.NewInt(int64(key.E)))
 	case EdDSA:
 		if _, ok := pub.(ed25519.PublicKey); ok {
 			return nil
@@ -69,12 +70,12 @@ func (a Alg) fits(pub crypto.PublicKey) error {
 	return fmt.Errorf("jose: unknown algorithm %q", string(a))
 }
 
-func checkRSA(key *rsa.PublicKey) error {
-	if bits := key.N.BitLen(); bits < minRSABits || bits > maxRSABits {
-		return fmt.Errorf("jose: an RSA key has %d to %d bits, not %d", minRSABits, maxRSABits, bits)
+func checkRSA(n, e *big.Int) error {
+	if bits := n.BitLen(); bits < minRSABits || bits > maxRSABits {
+		return fmt.Errorf("an RSA key has %d to %d bits, not %d", minRSABits, maxRSABits, bits)
 	}
-	if key.E < 3 || key.E%2 == 0 || int64(key.E) > 1<<32-1 {
-		return errors.New("jose: the exponent of an RSA key is odd, at least 3 and below 2^32; use 65537")
+	if e.BitLen() > 32 || e.Cmp(big.NewInt(3)) < 0 || e.Bit(0) == 0 {
+		return errors.New("the exponent of an RSA key is odd, at least 3 and below 2^32; use 65537")
 	}
 	return nil
 }

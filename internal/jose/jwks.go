@@ -93,7 +93,7 @@ func (r rawKey) parse() (*key, error) {
 		return nil, errors.New("it is symmetric; use an EC, RSA or Ed25519 key")
 	}
 	if r.Kty == "RSA" {
-		if err := checkExponent(r.E); err != nil {
+		if err := checkWritten(r.N, r.E); err != nil {
 			return nil, err
 		}
 	}
@@ -126,18 +126,18 @@ func (r rawKey) parse() (*key, error) {
 	}, nil
 }
 
-// checkExponent looks at the exponent as it was written, before anything
-// could shorten it.
-func checkExponent(text string) error {
-	bytes, err := decodeSegment(text)
+// checkWritten looks at the numbers of an RSA key as they were written,
+// before a library refuses or shortens them in its own words.
+func checkWritten(modulus, exponent string) error {
+	n, err := decodeSegment(modulus)
+	if err != nil {
+		return errors.New("its modulus is not base64url")
+	}
+	e, err := decodeSegment(exponent)
 	if err != nil {
 		return errors.New("its exponent is not base64url")
 	}
-	e := new(big.Int).SetBytes(bytes)
-	if e.BitLen() > 32 || e.Cmp(big.NewInt(3)) < 0 || e.Bit(0) == 0 {
-		return errors.New("the exponent of an RSA key is odd, at least 3 and below 2^32; use 65537")
-	}
-	return nil
+	return checkRSA(new(big.Int).SetBytes(n), new(big.Int).SetBytes(e))
 }
 
 // algsOf gives the algorithms a key may be used with.
