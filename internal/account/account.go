@@ -10,6 +10,9 @@ import (
 // is never shown, logged or exported.
 type Handle [12]byte
 
+// String keeps handles out of logs and messages.
+func (h Handle) String() string { return "person" }
+
 // Ref is what pairwise needs to name a person. The zero Ref is nobody.
 type Ref struct {
 	Handle Handle
@@ -19,8 +22,8 @@ type Ref struct {
 // Nobody reports whether the Ref names no person.
 func (r Ref) Nobody() bool { return r == Ref{} }
 
-// String keeps handles out of logs and messages.
-func (r Ref) String() string { return "person" }
+// String is that of its handle.
+func (r Ref) String() string { return r.Handle.String() }
 
 // State says whether a person may do anything.
 type State string
