@@ -125,11 +125,13 @@ func (r *Registry) write(ctx context.Context, tx *db.Tx, group *Group, next revi
 		}
 	}
 	tx.Changed(topic)
+	detail := plan.detail()
+	detail["by"], detail["revision"] = by, next.id
 	return audit.Append(ctx, tx, audit.Record{
 		At:      now,
 		Event:   audit.GroupApplied,
 		Outcome: audit.OK,
-		Detail:  map[string]any{"by": by, "revision": next.id, "changes": plan.sentences()},
+		Detail:  detail,
 	})
 }
 

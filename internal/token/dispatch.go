@@ -18,47 +18,53 @@ type answer struct {
 	record   audit.Record
 }
 
-// Token is the token endpoint (RFC 6749 §3.2). All grants pass through the same
-// five phases.
+// Token is the token endpoint (RFC 6749 §3.2).
 func (d *Door) Token(w http.ResponseWriter, r *http.Request) {
 	if d.crossOrigin(w, r, http.MethodPost) {
 		return
 	}
+	response, err := d.token(w, r)
+	if err != nil {
+		d.refuse(w, r, err)
+		return
+	}
+	web.WriteJSON(w, http.StatusOK, response)
+}
+
+// token takes every token request through the same five phases.
+func (d *Door) token(w http.ResponseWriter, r *http.Request) (*oauth.TokenResponse, error) {
 	ctx := r.Context()
 
 	// 1. Parse, once.
 	req, form, err := parseRequest(w, r)
 	if err != nil {
-		d.refuse(w, r, err)
-		return
+		return nil, err
 	}
 	web.Event(ctx).Set("grant_type", string(req.grantType))
+
+	// 2. Authenticate the client; it gets no more than its rate.
 	c := call{request: req, source: web.ClientIP(r, d.TrustProxy)}
-
-	// 2. Authenticate the client, and let it have no more than its rate.
-	c.client, c.group, err = d.authenticate(r, form, c.source)
-	if err == nil {
-		err = d.limits.takeToken(c.client)
+	if c.client, c.group, err = d.authenticate(r, form, c.source); err != nil {
+		return nil, err
+	}
+	if err := d.limits.takeToken(c.client); err != nil {
+		return nil, err
 	}
 
-	// 3. Dispatch: is the grant known, is the client's scenario allowed it.
-	var grant grantFunc
-	if err == nil {
-		grant, err = d.dispatch(c)
-	}
-
+	// 3. Dispatch: is the grant known, and the client's scenario allowed it.
 	// 4. The grant's own function.
 	var ans answer
+	run, err := d.dispatch(c)
 	if err == nil {
-		ans, err = grant(ctx, c)
+		ans, err = run(ctx, c)
 	}
 
-	// 5. Audit, then write. What cannot be recorded is not answered.
-	if err = d.record(ctx, c, ans, err); err != nil {
-		d.refuse(w, r, err)
-		return
+	// 5. Audit, refusals too; then it may be written. What cannot be recorded is
+	// not answered.
+	if err := d.record(ctx, c, ans, err); err != nil {
+		return nil, err
 	}
-	web.WriteJSON(w, http.StatusOK, ans.response)
+	return &ans.response, nil
 }
 
 // grantFunc is the function of one grant.
@@ -67,16 +73,16 @@ type grantFunc func(context.Context, call) (answer, error)
 // dispatch finds the function of the grant that the client asks for, if it may
 // use that grant at all.
 func (d *Door) dispatch(c call) (grantFunc, error) {
-	var grant grantFunc
+	var run grantFunc
 	switch c.grantType {
 	case oauth.GrantAuthorizationCode:
-		grant = d.code
+		run = d.code
 	case oauth.GrantRefreshToken:
-		grant = d.refresh
+		run = d.refresh
 	case oauth.GrantClientCredentials:
-		grant = d.clientCredentials
+		run = d.clientCredentials
 	case oauth.GrantTokenExchange:
-		grant = d.exchange
+		run = d.exchange
 	default:
 		return nil, oauth.Refuse(oauth.UnsupportedGrantType,
 			"This server knows authorization_code, refresh_token, client_credentials and token exchange.")
@@ -84,7 +90,7 @@ func (d *Door) dispatch(c call) (grantFunc, error) {
 	if err := c.client.AllowsGrant(c.grantType); err != nil {
 		return nil, err
 	}
-	return grant, nil
+	return run, nil
 }
 
 // record writes down what became of a token request, and gives back the error
@@ -109,12 +115,12 @@ func (d *Door) record(ctx context.Context, c call, ans answer, err error) error 
 }
 
 // refusedRecord is the record of a refusal. It is empty where nothing was
-// decided or the decision has been recorded already: a failure of the server, a
-// client that was not believed, a rate, a code or refresh token.
+// decided or the decision has been recorded already: a failure of the server, or a
+// code or refresh token that the grant room refused.
 func refusedRecord(c call, err error) audit.Record {
 	var refusal *oauth.Error
 	var ended grant.Refusal
-	if c.client == nil || errors.As(err, &ended) && !errors.Is(ended, grant.ErrUnknown) || !errors.As(refusalOf(err), &refusal) ||
+	if errors.As(err, &ended) && !errors.Is(ended, grant.ErrUnknown) || !errors.As(refusalOf(err), &refusal) ||
 		refusal.Code == oauth.TemporarilyUnavailable {
 		return audit.Record{}
 	}

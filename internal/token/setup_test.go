@@ -435,3 +435,26 @@ func (b *bundle) introspect(who as, accessToken string) oauth.Introspection {
 	}
 	return into[oauth.Introspection](b.t, a)
 }
+
+// bearer asks userinfo with a token in the header.
+func (b *bundle) bearer(method, accessToken string) answer {
+	b.t.Helper()
+	r := httptest.NewRequestWithContext(b.t.Context(), method, issuer+token.PathUserinfo, http.NoBody)
+	r.Header.Set("Authorization", "Bearer "+accessToken)
+	return b.send(r)
+}
+
+// headerOf reads the header of a JWT.
+func headerOf(t testing.TB, jwt string) map[string]string {
+	t.Helper()
+	segment, _, _ := strings.Cut(jwt, ".")
+	data, err := base64.RawURLEncoding.DecodeString(segment)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var header map[string]string
+	if err := json.Unmarshal(data, &header); err != nil {
+		t.Fatal(err)
+	}
+	return header
+}
