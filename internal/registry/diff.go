@@ -1,7 +1,188 @@
 package registry
 
-// Diff says in words what changes from one group to another; old may be nil.
-func Diff(old, group *Group) Plan { return Plan{} }
+import (
+	"fmt"
+	"slices"
+)
 
-// sentences are the changes in words.
-func (p Plan) sentences() []string { return nil }
+// differ writes the plan from one group to another.
+type differ struct {
+	old  *Group
+	new  *Group
+	plan *Plan
+}
+
+// Diff says in words what changes from one group to another; old may be nil.
+// Both are checked groups.
+func Diff(old, group *Group) Plan {
+	plan := Plan{Changes: []Change{}}
+	d := differ{old: old, new: group, plan: &plan}
+	if old == nil {
+		d.old = new(Group)
+	}
+	d.diffGroup()
+	for _, name := range union(d.old.Subsystems, d.new.Subsystems) {
+		d.diffSubsystem(name)
+	}
+	d.diffCalls()
+	return plan
+}
+
+func (d differ) gain(about, format string, args ...any) { d.add(Gain, about, format, args) }
+func (d differ) loss(about, format string, args ...any) { d.add(Loss, about, format, args) }
+func (d differ) other(about, format string, args ...any) {
+	d.add(Other, about, format, args)
+}
+
+func (d differ) add(kind ChangeKind, about, format string, args []any) {
+	d.plan.Changes = append(d.plan.Changes, Change{Kind: kind, About: about, Sentence: fmt.Sprintf(format, args...)})
+}
+
+func (d differ) diffGroup() {
+	switch {
+	case d.old.Issuer == "":
+		d.gain("group", "The group begins, with the issuer %s.", d.new.Issuer)
+	case d.old.Issuer != d.new.Issuer:
+		d.other("group", "The issuer becomes %s (was %s): tokens made before are refused from now on, and every client has to be told. Identifiers of people stay the same.",
+			d.new.Issuer, d.old.Issuer)
+	}
+	if d.old.Name != d.new.Name {
+		d.other("group", "The group is called %s (was %s).", words(d.new.Name), words(d.old.Name))
+	}
+}
+
+func (d differ) diffSubsystem(name string) {
+	before, after := d.old.Subsystems[name], d.new.Subsystems[name]
+	switch {
+	case before == nil:
+		d.joins(name, after)
+		before = new(GroupSubsystem)
+	case after == nil:
+		d.leaves(name, before)
+		after = new(GroupSubsystem)
+	default:
+		d.diffTraits(name, before, after)
+	}
+	d.diffIdentity(name, before.Identity, after.Identity)
+	d.diffResource(name, before.Resource, after.Resource)
+	for _, short := range union(before.Clients, after.Clients) {
+		d.diffClient(clientID(name, short), before.Clients[short], after.Clients[short])
+	}
+}
+
+func (d differ) joins(name string, s *GroupSubsystem) {
+	sentence := fmt.Sprintf("%s joins as %s, called %s.", name, article(s.Scenario), words(s.Name))
+	if s.Scenario.NeedsConsent() {
+		sentence += " People are asked for consent before it gets anything."
+	}
+	if s.Sector != "" {
+		sentence += fmt.Sprintf(" It takes over the sector %s: people have the identifiers there that %s saw.", s.Sector, s.Sector)
+	}
+	d.gain(name, "%s", sentence)
+}
+
+func (d differ) leaves(name string, s *GroupSubsystem) {
+	sector := d.old.sectorName(name)
+	for _, other := range sortedKeys(d.new.Subsystems) {
+		if d.new.sectorName(other) == sector {
+			d.loss(name, "%s leaves. Its sector %s goes over to %s, with the identifiers people have there.", name, sector, other)
+			return
+		}
+	}
+	d.loss(name, "%s, %s, leaves. Its sector %s is kept: if it returns, people have the same identifiers there.", name, article(s.Scenario), sector)
+}
+
+// diffTraits compares what a subsystem is.
+func (d differ) diffTraits(name string, before, after *GroupSubsystem) {
+	if before.Scenario != after.Scenario {
+		sentence := fmt.Sprintf("%s becomes %s (was %s).", name, article(after.Scenario), article(before.Scenario))
+		switch {
+		case after.Scenario.NeedsConsent():
+			sentence += " From now on people are asked for consent."
+		case before.Scenario.NeedsConsent():
+			sentence += " From now on people are no longer asked for consent."
+		}
+		d.other(name, "%s", sentence)
+	}
+	if was, is := d.old.sectorName(name), d.new.sectorName(name); was != is {
+		d.other(name, "%s changes its sector from %s to %s: EVERY person gets another identifier there, and what it keeps under the old ones is out of reach.", name, was, is)
+	} else if before.Sector != after.Sector {
+		d.other(name, "%s writes down the sector it has, %s; nothing follows from that.", name, is)
+	}
+	if before.Name != after.Name {
+		d.other(name, "%s is called %s (was %s).", name, words(after.Name), words(before.Name))
+	}
+}
+
+func (d differ) diffIdentity(name string, before, after []string) {
+	if more := missing(after, before); len(more) > 0 {
+		d.gain(name, "%s may ask for %s of people who sign in.", name, list(more, "and"))
+	}
+	if less := missing(before, after); len(less) > 0 {
+		d.loss(name, "%s may no longer ask for %s of people who sign in.", name, list(less, "and"))
+	}
+}
+
+func (d differ) diffResource(name string, before, after *GroupResource) {
+	switch {
+	case before == nil && after == nil:
+		return
+	case before == nil:
+		d.gain(name, "%s can be called as %s, with the scopes %s.", name, after.Audience, list(sortedKeys(after.Scopes), "and"))
+		if after.Opaque {
+			d.other(name, "Access tokens for %s are opaque.", name)
+		}
+		return
+	case after == nil:
+		d.loss(name, "%s can no longer be called: there are no tokens for %s any more.", name, before.Audience)
+		return
+	}
+	if before.Audience != after.Audience {
+		d.other(name, "%s can be called as %s (was %s): whoever asks for tokens for the old one is refused.", name, after.Audience, before.Audience)
+	}
+	if more := missing(sortedKeys(after.Scopes), sortedKeys(before.Scopes)); len(more) > 0 {
+		d.gain(name, "%s has more scopes: %s.", name, list(more, "and"))
+	}
+	if less := missing(sortedKeys(before.Scopes), sortedKeys(after.Scopes)); len(less) > 0 {
+		d.loss(name, "%s has no longer the scopes %s.", name, list(less, "and"))
+	}
+	for _, scope := range sortedKeys(after.Scopes) {
+		if was, ok := before.Scopes[scope]; ok && was != after.Scopes[scope] {
+			d.other(name, "The scope %s of %s reads %s (was %s).", scope, name, words(after.Scopes[scope]), words(was))
+		}
+	}
+	if before.Opaque != after.Opaque {
+		form := map[bool]string{true: "opaque", false: "JWTs"}
+		d.other(name, "Access tokens for %s are %s (were %s).", name, form[after.Opaque], form[before.Opaque])
+	}
+}
+
+// words shows a text in a sentence.
+func words(t Text) string {
+	switch {
+	case t == Text{}:
+		return "nothing"
+	case t.Ja == "":
+		return quote(t.En)
+	case t.En == "":
+		return quote(t.Ja)
+	default:
+		return quote(t.En) + " and " + quote(t.Ja)
+	}
+}
+
+// union lists the keys of both maps, sorted.
+func union[V any](a, b map[string]V) []string {
+	return slices.Compact(slices.Sorted(slices.Values(append(sortedKeys(a), sortedKeys(b)...))))
+}
+
+// missing lists what is in one list and not in the other.
+func missing(in, notIn []string) []string {
+	var result []string
+	for _, s := range in {
+		if !slices.Contains(notIn, s) {
+			result = append(result, s)
+		}
+	}
+	return result
+}

@@ -52,3 +52,26 @@ func (p Plan) String() string {
 	}
 	return b.String()
 }
+
+// maxAudited is how much of a plan stands in the audit record; the whole
+// document is in registry_revision.
+const maxAudited = 2048
+
+// detail is the plan for the audit record.
+func (p Plan) detail() map[string]any {
+	detail := map[string]any{}
+	counts, size := map[ChangeKind]int{}, 0
+	var sentences []string
+	for _, change := range p.Changes {
+		counts[change.Kind]++
+		if size += len(change.Sentence); size <= maxAudited {
+			sentences = append(sentences, string(change.Kind)+": "+change.Sentence)
+		}
+	}
+	for kind, n := range counts {
+		detail[string(kind)] = n
+	}
+	detail["changes"] = sentences
+	detail["untold"] = len(p.Changes) - len(sentences)
+	return detail
+}

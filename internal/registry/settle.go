@@ -48,12 +48,6 @@ func (g *Group) settle() {
 			}
 		}
 	}
-	for i := range g.Calls {
-		call := &g.Calls[i]
-		if from := g.Subsystems[call.From]; from != nil && from.Scenario == ThirdParty {
-			call.RequireGrant = true // ppid: an outsider learns of nobody who never used it
-		}
-	}
 }
 
 func (c *GroupClient) settle(scenario Scenario) {
@@ -113,9 +107,10 @@ func origins(uris []string) []string {
 	return list
 }
 
-// sort brings everything whose order has no meaning into one order, so that
-// equal groups are equal documents.
-func (g *Group) sort() {
+// finish does what would hide places of the file while faults are looked for:
+// it brings everything whose order has no meaning into one order, so that equal
+// groups are equal documents, and forgets where secrets and keys were read.
+func (g *Group) finish() {
 	for _, subsystem := range g.Subsystems {
 		slices.Sort(subsystem.Identity)
 		for _, client := range subsystem.Clients {
@@ -124,9 +119,14 @@ func (g *Group) sort() {
 			slices.Sort(client.PostLogoutRedirectURIs)
 			slices.Sort(client.CORSOrigins)
 			client.JWKS = compactJSON(client.JWKS)
+			client.SecretFile, client.JWKSFile = "", "" // what was in them is above
 		}
 	}
-	for _, call := range g.Calls {
+	for i := range g.Calls {
+		call := &g.Calls[i]
+		if g.Subsystems[call.From].Scenario == ThirdParty {
+			call.RequireGrant = true // of nobody who never used it an outsider learns a thing
+		}
 		slices.Sort(call.Service)
 		for _, user := range call.User {
 			slices.Sort(user.When)

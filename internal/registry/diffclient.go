@@ -1,0 +1,136 @@
+package registry
+
+import (
+	"bytes"
+	"fmt"
+
+	"github.com/sekisho-id/sekisho/internal/jose"
+)
+
+func (d differ) diffClient(id string, before, after *GroupClient) {
+	switch {
+	case before == nil:
+		d.gain(id, "%s", comes(id, after))
+		d.diffPlaces(id, new(GroupClient), after)
+		return
+	case after == nil:
+		d.loss(id, "The client %s is removed: it gets no more tokens, the ones it holds are refused, and its sign-ins end.", id)
+		d.plan.removedClients = append(d.plan.removedClients, id)
+		return
+	}
+	if before.Type != after.Type {
+		d.other(id, "%s is of type %s (was %s).", id, after.Type, before.Type)
+	}
+	d.diffProof(id, before, after)
+	d.diffPlaces(id, before, after)
+	if before.PKCE != after.PKCE {
+		d.other(id, "PKCE is %s for %s (was %s).", after.PKCE, id, before.PKCE)
+	}
+	if before.IDTokenAlg != after.IDTokenAlg {
+		d.other(id, "ID tokens for %s are signed with %s (were with %s).", id, after.IDTokenAlg, before.IDTokenAlg)
+	}
+	switch {
+	case before.Rate < after.Rate:
+		d.gain(id, "%s may ask for %d tokens a second (was %d).", id, after.Rate, before.Rate)
+	case before.Rate > after.Rate:
+		d.loss(id, "%s may ask for %d tokens a second only (was %d).", id, after.Rate, before.Rate)
+	}
+	if before.Name != after.Name {
+		d.other(id, "%s is called %s (was %s).", id, words(after.Name), words(before.Name))
+	}
+}
+
+// comes says what a new client is and what can be told of it at once.
+func comes(id string, c *GroupClient) string {
+	proof := "proves itself with " + string(c.Auth)
+	if c.Auth == AuthNone {
+		proof = "is public"
+	}
+	sentence := fmt.Sprintf("The client %s of type %s is new; it %s", id, c.Type, proof)
+	if c.PKCE == pkceOptional {
+		sentence += ", need not send PKCE"
+	}
+	return fmt.Sprintf("%s and may ask for %d tokens a second.", sentence, c.Rate)
+}
+
+// diffProof compares how a client proves to be itself. Hashes are not shown:
+// nobody can read anything from them.
+func (d differ) diffProof(id string, before, after *GroupClient) {
+	if before.Auth != after.Auth {
+		d.other(id, "%s proves itself with %s (was %s): the old way is refused.", id, after.Auth, before.Auth)
+	}
+	if more := missing(after.Secrets, before.Secrets); len(more) > 0 {
+		d.gain(id, "%s may use %s.", id, count(len(more), "more secret", "more secrets"))
+	}
+	if less := missing(before.Secrets, after.Secrets); len(less) > 0 {
+		d.loss(id, "%s may no longer use %s: programs that still have the old one are refused.", id, count(len(less), "of its secrets", "of its secrets"))
+	}
+	if !bytes.Equal(before.JWKS, after.JWKS) {
+		d.other(id, "The keys of %s are %s (were %s).", id, keysIn(after), keysIn(before))
+	}
+}
+
+// keysIn names the keys of a client.
+func keysIn(c *GroupClient) string {
+	if len(c.JWKS) == 0 {
+		return "none"
+	}
+	keys, err := jose.ParseJWKS(c.JWKS)
+	if err != nil {
+		return "unreadable"
+	}
+	ids := keys.KeyIDs()
+	for i, id := range ids {
+		if id == "" {
+			ids[i] = "one without a name"
+		}
+	}
+	return list(ids, "and")
+}
+
+func count(n int, one, many string) string {
+	if n == 1 {
+		return "one " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
+// diffPlaces compares the addresses of a client.
+func (d differ) diffPlaces(id string, before, after *GroupClient) {
+	for _, uri := range missing(after.RedirectURIs, before.RedirectURIs) {
+		d.gain(id, "%s may sign people in and have them return to %s.", id, uri)
+	}
+	for _, uri := range missing(before.RedirectURIs, after.RedirectURIs) {
+		d.loss(id, "%s may no longer have people return to %s.", id, uri)
+	}
+	for _, uri := range missing(after.PostLogoutRedirectURIs, before.PostLogoutRedirectURIs) {
+		d.gain(id, "%s may have people return to %s after sign-out.", id, uri)
+	}
+	for _, uri := range missing(before.PostLogoutRedirectURIs, after.PostLogoutRedirectURIs) {
+		d.loss(id, "%s may no longer have people return to %s after sign-out.", id, uri)
+	}
+	for _, origin := range missing(after.CORSOrigins, before.CORSOrigins) {
+		d.gain(id, "%s may ask for tokens from pages of %s.", id, origin)
+	}
+	for _, origin := range missing(before.CORSOrigins, after.CORSOrigins) {
+		d.loss(id, "%s may no longer ask for tokens from pages of %s.", id, origin)
+	}
+	pages := []struct{ key, was, is string }{
+		{"client_uri", before.ClientURI, after.ClientURI},
+		{"logo_uri", before.LogoURI, after.LogoURI},
+		{"policy_uri", before.PolicyURI, after.PolicyURI},
+		{"tos_uri", before.TOSURI, after.TOSURI},
+		{"initiate_login_uri", before.InitiateLoginURI, after.InitiateLoginURI},
+	}
+	for _, page := range pages {
+		switch {
+		case page.was == page.is:
+		case page.is == "":
+			d.other(id, "%s has no %s any more (was %s).", id, page.key, page.was)
+		case page.was == "":
+			d.other(id, "The %s of %s is %s.", page.key, id, page.is)
+		default:
+			d.other(id, "The %s of %s is %s (was %s).", page.key, id, page.is, page.was)
+		}
+	}
+}
