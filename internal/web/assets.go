@@ -45,18 +45,15 @@ func loadAssets() (map[string]asset, error) {
 	return assets, nil
 }
 
-// Assets serves the style sheet and the mark under their hashed names:
-// GET /assets/{name}.
-func (p *Pages) Assets() http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		for _, one := range p.assets {
-			if one.url == r.URL.Path {
-				w.Header().Set("Content-Type", one.kind)
-				w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
-				_, _ = w.Write(one.body) // the browser is gone if this fails
-				return
-			}
+// Asset serves one embedded file under its hashed name: GET /assets/{name}.
+func (p *Pages) Asset(w http.ResponseWriter, r *http.Request) {
+	for _, one := range p.assets {
+		if one.url == r.URL.Path {
+			w.Header().Set("Content-Type", one.kind)
+			w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
+			_, _ = w.Write(one.body) // the browser is gone if this fails
+			return
 		}
-		http.NotFound(w, r)
-	})
+	}
+	http.NotFound(w, r)
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/sekisho-id/sekisho/internal/audit"
 	"github.com/sekisho-id/sekisho/internal/db"
 	"github.com/sekisho-id/sekisho/internal/secret"
 	"github.com/sekisho-id/sekisho/oauth"
@@ -98,10 +99,10 @@ func Refusal(ctx context.Context, err error) *oauth.Error {
 		"The server could not answer. The operator finds the cause under correlation id "+event.ID+".")
 }
 
-// unavailable reports whether err is of the kind that passes by itself. An
-// audit log that cannot be written is db.ErrUnavailable too.
+// unavailable reports whether err is of the kind that passes by itself.
 func unavailable(err error) bool {
 	return errors.Is(err, db.ErrUnavailable) ||
+		errors.Is(err, audit.ErrUnavailable) ||
 		errors.Is(err, secret.ErrBusy) ||
 		errors.Is(err, context.DeadlineExceeded) ||
 		errors.Is(err, context.Canceled)

@@ -1,0 +1,70 @@
+package signin
+
+import (
+	"encoding/hex"
+	"time"
+
+	"github.com/sekisho-id/sekisho/internal/grant"
+)
+
+// Response modes (OAuth 2.0 Multiple Response Types §2.1, Form Post §2).
+const (
+	modeQuery    = "query"
+	modeFormPost = "form_post"
+)
+
+// Request is an authorization request that has passed the checks, and how far
+// the person has come with it. It is stored as JSON while a page is shown. The
+// zero ClientID marks a sign-in for the account page, which no client asked for.
+type Request struct {
+	ClientID     string `json:"client_id,omitempty"`
+	RedirectURI  string `json:"redirect_uri,omitempty"`
+	ResponseMode string `json:"response_mode,omitempty"`
+	State        string `json:"state,omitempty"`
+
+	Scope     []string `json:"scope,omitempty"`
+	Resources []string `json:"resources,omitempty"`
+	Challenge string   `json:"code_challenge,omitempty"`
+	Nonce     string   `json:"nonce,omitempty"`
+	Claims    string   `json:"claims,omitempty"` // as it was sent
+
+	Prompt    Prompt `json:"prompt,omitzero"`
+	MaxAge    *int64 `json:"max_age,omitempty"` // seconds
+	ExactTime bool   `json:"exact_time,omitempty"`
+	Account   string `json:"account,omitempty"` // the only one an answer may be about
+	LoginHint string `json:"login_hint,omitempty"`
+	UILocales string `json:"ui_locales,omitempty"`
+
+	// What the person has done for this request, each by the session that did
+	// it: a session of somebody else has done nothing.
+	SignedIn  string `json:"signed_in,omitempty"`
+	Chosen    string `json:"chosen,omitempty"`
+	Consented string `json:"consented,omitempty"`
+}
+
+// Prompt is the prompt parameter (OIDC Core §3.1.2.1, Initiating User
+// Registration 1.0 §4).
+type Prompt struct {
+	None          bool `json:"none,omitempty"`
+	Login         bool `json:"login,omitempty"`
+	Consent       bool `json:"consent,omitempty"`
+	SelectAccount bool `json:"select_account,omitempty"`
+	Create        bool `json:"create,omitempty"`
+}
+
+// forAccount reports whether the person goes to their account page, not to a
+// client.
+func (r *Request) forAccount() bool { return r.ClientID == "" }
+
+// tooOld reports whether the client wants a newer sign-in than the session's.
+func (r *Request) tooOld(authTime, now time.Time) bool {
+	return r.MaxAge != nil && now.Sub(authTime) > time.Duration(*r.MaxAge)*time.Second
+}
+
+// sessionName is how a Request names the session that did something for it.
+func sessionName(s *grant.Session) string {
+	if s == nil {
+		return ""
+	}
+	return hex.EncodeToString(s.ID[:])
+}

@@ -1,0 +1,92 @@
+package signin
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/sekisho-id/sekisho/internal/db"
+	"github.com/sekisho-id/sekisho/internal/secret"
+)
+
+const (
+	requestLife   = 30 * time.Minute
+	maxPerBrowser = 5
+	sweepBatch    = 1000
+)
+
+// ticket is the claim of a browser to a waiting request.
+type ticket struct {
+	handle string // in the page's URL
+	owner  []byte // hash of the browser's cookie
+}
+
+// insertRequest stores a request for the browser. Of its other requests only the
+// newest stay, so that no browser fills the table.
+func insertRequest(ctx context.Context, tx *db.Tx, t ticket, request *Request, now time.Time) error {
+	text, err := json.Marshal(request)
+	if err != nil {
+		return fmt.Errorf("write the request: %w", err)
+	}
+	_, err = tx.Exec(ctx, `DELETE FROM signin_request WHERE browser = $1 AND handle NOT IN (
+		SELECT handle FROM signin_request WHERE browser = $1 ORDER BY created_at DESC, handle LIMIT $2)`,
+		t.owner, maxPerBrowser-1)
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, `INSERT INTO signin_request (handle, browser, request, created_at, expires_at)
+		VALUES ($1, $2, $3, $4, $5)`,
+		secret.Hash(t.handle), t.owner, string(text), db.Millis(now), db.Millis(now.Add(requestLife)))
+	return err
+}
+
+// loadRequest reads a waiting request of this browser, or gives db.ErrNotFound.
+func loadRequest(ctx context.Context, tx *db.Tx, t ticket, now time.Time) (*Request, error) {
+	var text string
+	err := tx.Row(ctx, `SELECT request FROM signin_request WHERE handle = $1 AND browser = $2 AND expires_at > $3`,
+		secret.Hash(t.handle), t.owner, db.Millis(now)).Scan(&text)
+	if err != nil {
+		return nil, err
+	}
+	request := new(Request)
+	if err := json.Unmarshal([]byte(text), request); err != nil {
+		return nil, fmt.Errorf("read the stored request: %w", err)
+	}
+	return request, nil
+}
+
+// saveRequest writes how far the person has come. It reports whether the request
+// was still waiting.
+func saveRequest(ctx context.Context, tx *db.Tx, t ticket, request *Request) (waiting bool, err error) {
+	text, err := json.Marshal(request)
+	if err != nil {
+		return false, fmt.Errorf("write the request: %w", err)
+	}
+	rows, err := tx.Exec(ctx, `UPDATE signin_request SET request = $1 WHERE handle = $2 AND browser = $3`,
+		string(text), secret.Hash(t.handle), t.owner)
+	return rows == 1, err
+}
+
+// takeRequest takes a request out of the table. Of several that try, one is told
+// it was there.
+func takeRequest(ctx context.Context, tx *db.Tx, t ticket) (taken bool, err error) {
+	rows, err := tx.Exec(ctx, `DELETE FROM signin_request WHERE handle = $1 AND browser = $2`,
+		secret.Hash(t.handle), t.owner)
+	return rows == 1, err
+}
+
+// Sweep removes expired requests, in batches so that no transaction is long.
+func (d *Door) Sweep(ctx context.Context) error {
+	for {
+		var removed int64
+		err := d.DB.Update(ctx, func(tx *db.Tx) (err error) {
+			removed, err = tx.Exec(ctx, `DELETE FROM signin_request WHERE handle IN (
+				SELECT handle FROM signin_request WHERE expires_at <= $1 LIMIT $2)`, db.Millis(d.Now()), sweepBatch)
+			return err
+		})
+		if err != nil || removed < sweepBatch {
+			return err
+		}
+	}
+}

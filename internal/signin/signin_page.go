@@ -1,0 +1,223 @@
+package signin
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/sekisho-id/sekisho/internal/account"
+	"github.com/sekisho-id/sekisho/internal/audit"
+	"github.com/sekisho-id/sekisho/internal/db"
+	"github.com/sekisho-id/sekisho/internal/grant"
+	"github.com/sekisho-id/sekisho/internal/web"
+	"github.com/sekisho-id/sekisho/oauth"
+)
+
+// signInView is what the sign-in page shows.
+type signInView struct {
+	Action         string
+	SignUp         string
+	Client         string // where the person goes on to; empty for the account page
+	Email          string
+	Current        string // the account that can be chosen without a password
+	Reauthenticate bool   // the person is signed in and must prove it again
+	Problem        web.Message
+}
+
+// SignInPage shows the form for e-mail address and password.
+func (d *Door) SignInPage(w http.ResponseWriter, r *http.Request) { d.serve(w, r, d.signInPage) }
+
+func (d *Door) signInPage(w http.ResponseWriter, r *http.Request) (answer, error) {
+	f, err := d.open(r)
+	if err != nil {
+		return answer{}, err
+	}
+	switch at, refusal := d.next(f); {
+	case refusal == nil && (at == stepSignIn || at == stepChoose || at == stepSignUp):
+		return d.showSignIn(r, f, at, web.Message{}, "")
+	default:
+		return d.proceed(w, r, f)
+	}
+}
+
+// showSignIn makes the page. The e-mail address is the one that was typed, else
+// the hint of the client, else that of the person who must prove it again.
+func (d *Door) showSignIn(r *http.Request, f *flow, at step, problem web.Message, typed string) (answer, error) {
+	view := signInView{
+		Action: "/signin/" + url.PathEscape(f.handle), SignUp: "/signup/" + url.PathEscape(f.handle),
+		Client: f.clientName(r), Email: typed, Problem: problem,
+	}
+	if view.Email == "" {
+		view.Email = f.request.LoginHint
+	}
+	if f.session != nil {
+		who, err := d.person(r.Context(), f.session)
+		if err != nil {
+			return answer{}, err
+		}
+		here := f.request.SignedIn == sessionName(f.session)
+		switch {
+		case at == stepChoose:
+			view.Current = who.Email
+		case here && problem.Key == "":
+			view.Problem = web.Say("problem.other-account")
+		case at == stepSignIn && !here && f.request.Account == "":
+			view.Reauthenticate = true
+			if view.Email == "" {
+				view.Email = who.Email
+			}
+		}
+	}
+	return answer{page: f.page("signin", signInPurpose(f), view)}, nil
+}
+
+// page is a page of this flow. A form on it may lead to the client, so the
+// client's redirect URI is among its targets.
+func (f *flow) page(name, purpose string, data any) *web.Page {
+	page := &web.Page{Name: name, UILocales: f.request.UILocales, CSRF: f.browser.Token(purpose), Data: data}
+	if f.client != nil && f.request.ResponseMode == modeQuery {
+		page.FormTargets = []string{f.request.RedirectURI}
+	}
+	return page
+}
+
+func (f *flow) clientName(r *http.Request) string {
+	if f.client == nil {
+		return ""
+	}
+	return f.client.Name.In(web.Language(r, f.request.UILocales))
+}
+
+// SignIn takes the sign-in form.
+func (d *Door) SignIn(w http.ResponseWriter, r *http.Request) { d.serve(w, r, d.signIn) }
+
+func (d *Door) signIn(w http.ResponseWriter, r *http.Request) (answer, error) {
+	f, values, err := d.openForm(w, r, signInPurpose, "email", "password", "continue", "cancel")
+	if err != nil {
+		return answer{}, err
+	}
+	at, refusal := d.next(f)
+	switch {
+	case refusal != nil || at == stepConsent || at == stepFinish:
+		return d.proceed(w, r, f) // the page was open twice, and the other was faster
+	case values.Has("cancel") && f.client != nil:
+		return d.deny(r, f, audit.AuthorizeRefused)
+	case values.Has("continue"):
+		return d.choose(w, r, f)
+	}
+	who, err := d.People.CheckPassword(r.Context(), account.Attempt{
+		Login: values.Get("email"), Password: values.Get("password"),
+		Device: d.Pages.Cookie(r, deviceCookie), Origin: d.origin(r, f.request.ClientID),
+	})
+	if err != nil {
+		problem, status, ok := signInProblem(w, err)
+		if !ok {
+			return answer{}, err
+		}
+		a, err := d.showSignIn(r, f, at, problem, values.Get("email"))
+		if err == nil {
+			a.page.Status = status
+		}
+		return a, err
+	}
+	return d.signedIn(w, r, f, who.ID)
+}
+
+// choose goes on as the person who is signed in.
+func (d *Door) choose(w http.ResponseWriter, r *http.Request, f *flow) (answer, error) {
+	if f.session == nil {
+		return d.proceed(w, r, f)
+	}
+	f.request.Chosen = sessionName(f.session)
+	if err := d.save(r, f, nil); err != nil {
+		return answer{}, err
+	}
+	return d.proceed(w, r, f)
+}
+
+// signedIn gives the browser a session of the person who has just proved who
+// they are, notes that for this request, and goes on. The session of somebody
+// else ends; one of the same person is renewed, so that what hangs under it
+// stays. Either way the cookie has a new value.
+func (d *Door) signedIn(w http.ResponseWriter, r *http.Request, f *flow, accountID string) (answer, error) {
+	how := grant.SignIn{AuthTime: d.Now(), ACR: acrPassword, AMR: []string{"pwd"}}
+	before, cookie := f.session, ""
+	err := d.save(r, f, func(tx *db.Tx) (err error) {
+		f.session, cookie, err = d.replaceSession(r, tx, before, accountID, how)
+		f.request.SignedIn = sessionName(f.session)
+		return err
+	})
+	if errors.Is(err, grant.ErrAccount) {
+		return answer{}, shown{oauth.Refuse(oauth.AccessDenied, "The account was changed a moment ago. Sign in again.")}
+	}
+	if err != nil {
+		return answer{}, err
+	}
+	d.Pages.SetCookie(w, sessionCookie, cookie, 0)
+	d.Pages.SetCookie(w, deviceCookie, d.People.DeviceToken(accountID), account.DeviceTokenLife)
+	web.Event(r.Context()).Set("account", accountID)
+	if err := d.situate(r.Context(), f); err != nil {
+		return answer{}, err
+	}
+	return d.proceed(w, r, f)
+}
+
+func (d *Door) replaceSession(r *http.Request, tx *db.Tx, before *grant.Session, accountID string, how grant.SignIn) (*grant.Session, string, error) {
+	ctx := r.Context()
+	if before != nil && before.AccountID == accountID {
+		session, cookie, err := d.Grants.RenewSession(ctx, tx, before, how)
+		if !errors.Is(err, grant.ErrNoSession) {
+			return session, cookie, err
+		}
+		before = nil // it ended a moment ago
+	}
+	if before != nil {
+		if err := d.Grants.EndSession(ctx, tx, before.ID); err != nil {
+			return nil, "", err
+		}
+	}
+	return d.Grants.StartSession(ctx, tx, accountID, how)
+}
+
+// save runs change, if there is one, and stores the request as it is then, in
+// one transaction. A request that is gone changes nothing.
+func (d *Door) save(r *http.Request, f *flow, change func(*db.Tx) error) error {
+	return d.DB.Update(r.Context(), func(tx *db.Tx) error {
+		if change != nil {
+			if err := change(tx); err != nil {
+				return err
+			}
+		}
+		waiting, err := saveRequest(r.Context(), tx, f.ticket, f.request)
+		if err == nil && !waiting {
+			return errExpired
+		}
+		return err
+	})
+}
+
+// signInProblem says what the person is told when a sign-in was not accepted.
+// Whether the address is unknown or the password wrong is the same to them.
+func signInProblem(w http.ResponseWriter, err error) (problem web.Message, status int, ok bool) {
+	var throttled *account.ThrottledError
+	switch {
+	case errors.As(err, &throttled):
+		w.Header().Set("Retry-After", strconv.Itoa(throttled.Seconds()))
+		return throttledMessage(throttled.Seconds()), http.StatusTooManyRequests, true
+	case errors.Is(err, account.ErrTooLarge):
+		return web.Say("problem.password-long"), http.StatusBadRequest, true
+	case errors.Is(err, account.ErrCredentials):
+		return web.Say("problem.credentials"), http.StatusUnprocessableEntity, true
+	}
+	return web.Message{}, 0, false
+}
+
+func throttledMessage(seconds int) web.Message {
+	wait := time.Duration(seconds) * time.Second
+	if wait <= 2*time.Minute {
+		return web.Say("problem.throttled-seconds", seconds)
+	}
+	return web.Say("problem.throttled-minutes", int((wait+time.Minute-1)/time.Minute))
+}
