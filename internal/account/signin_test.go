@@ -141,11 +141,11 @@ func TestAttackFromManyAddresses(t *testing.T) {
 	device := b.DeviceToken(a.ID)
 	spellings := []string{email, "ALICE@EXAMPLE.COM", "ａlice@example.com", " alice@example.com"}
 	var evaluated atomic.Int64
-	for round := range 10 {
+	for round := range 50 {
 		var group sync.WaitGroup
-		for i := range 100 {
+		for i := range 20 {
 			group.Go(func() {
-				err := b.attempt(t.Context(), spellings[i%4], "wrong", network(i%50), "")
+				err := b.attempt(t.Context(), spellings[i%4], "wrong", network((20*round+i)%50), "")
 				var wait *account.ThrottledError
 				switch {
 				case errors.Is(err, account.ErrCredentials):
