@@ -81,13 +81,18 @@ func formatDetail(detail map[string]any) (string, error) {
 	if len(text) > maxDetail {
 		return "", fmt.Errorf("%d bytes are more than %d", len(text), maxDetail)
 	}
-	return credential.ReplaceAllString(strings.ReplaceAll(string(text), `\u0000`, ""), removed), nil
+	return withoutCredentials(strings.ReplaceAll(string(text), `\u0000`, "")), nil
 }
 
 // credential is what our own tokens and any JWT look like.
 var credential = regexp.MustCompile(`sek_[a-z]{2}_[A-Za-z0-9_-]{16,}|eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(\.[A-Za-z0-9_-]*)?`)
 
-const removed = "[removed]"
+func withoutCredentials(text string) string {
+	if !strings.Contains(text, "sek_") && !strings.Contains(text, "eyJ") {
+		return text // nearly always, and much faster than the expression
+	}
+	return credential.ReplaceAllString(text, "[removed]")
+}
 
 // clean makes a text that both engines take: valid UTF-8, no NUL, bounded,
 // without credentials.
@@ -100,5 +105,5 @@ func clean(text string) string {
 		text = text[:cut]
 	}
 	text = strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "")
-	return credential.ReplaceAllString(text, removed)
+	return withoutCredentials(text)
 }
