@@ -114,7 +114,7 @@ func (a *App) build(ctx context.Context) error {
 	}
 	a.signin = signin.New(signin.Config{
 		Issuer: issuer, DB: a.DB, Registry: a.Registry, People: a.People, Grants: a.Grants, Mint: a.Mint,
-		Pages: a.pages, TrustProxy: c.TrustProxy, Now: c.Now,
+		Pages: a.pages, Audit: a.Audit, TrustProxy: c.TrustProxy, Now: c.Now,
 	})
 	a.token = token.New(token.Config{
 		Issuer: issuer, DB: a.DB, Registry: a.Registry, People: a.People, Grants: a.Grants, Pairwise: a.Pairwise,
