@@ -1,0 +1,219 @@
+package demo
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/sekisho-id/sekisho/sdk/rp"
+	"github.com/sekisho-id/sekisho/sdk/rs"
+)
+
+// systems are the running systems of the group, and the page that shows them.
+type systems struct {
+	app     *app
+	market  *market
+	pay     *pay
+	batch   *batch
+	crypto  *crypto
+	partner *partner
+	page    *page
+}
+
+// handlers are what is served, by party.
+func (s systems) handlers() (map[string]http.Handler, error) {
+	handlers := map[string]http.Handler{
+		partyMarket: s.market.handler(),
+		partyPay:    s.pay.handler(),
+		partyPage:   s.page.handler(),
+	}
+	for _, one := range []struct {
+		site   *site
+		routes map[string]http.Handler
+	}{{s.app.site, s.app.routes()}, {s.crypto.site, s.crypto.routes()}, {s.partner.site, s.partner.routes()}} {
+		handler, err := one.site.handler(one.routes)
+		if err != nil {
+			return nil, err
+		}
+		handlers[one.site.party] = handler
+	}
+	return handlers, nil
+}
+
+// build makes every system with its own clients and its own database.
+func (g *Group) build(ctx context.Context) error {
+	for _, one := range []struct {
+		party string
+		build func(context.Context) error
+	}{
+		{partyMarket, g.buildMarket}, {partyPay, g.buildPay}, {partyBatch, g.buildBatch},
+		{partyApp, g.buildApp}, {partyCrypto, g.buildCrypto}, {partyPartner, g.buildPartner}, {partyPage, g.buildPage},
+	} {
+		if err := one.build(ctx); err != nil {
+			return fmt.Errorf("start %s: %w", one.party, err)
+		}
+	}
+	return nil
+}
+
+// http is how a system speaks to others; the trace sees what it asks of the
+// authorization server.
+func (g *Group) http(party string) *http.Client {
+	transport := &tap{trace: g.trace, party: party, issuer: g.Issuer(), next: http.DefaultTransport}
+	return &http.Client{Timeout: 10 * time.Second, Transport: transport}
+}
+
+// relyingParty makes the OAuth client of a system, with the credential it has.
+func (g *Group) relyingParty(ctx context.Context, party, clientID string) (*rp.Client, error) {
+	config := rp.Config{Issuer: g.Issuer(), ClientID: clientID, Secret: g.credentials.secrets[clientID], HTTPClient: g.http(party)}
+	if key, ok := g.credentials.keys[clientID]; ok {
+		config.Key, config.KeyID = key, clientID
+	}
+	return rp.Discover(ctx, config)
+}
+
+// signIn makes the sign-in of a site. Its cookies need not outlive the process.
+func (g *Group) signIn(client *rp.Client, callback string, scopes []string, resources ...string) (*rp.SignIn, error) {
+	key := make([]byte, 32)
+	rand.Read(key)
+	return rp.NewSignIn(rp.SignInConfig{Client: client, RedirectURL: callback, Scopes: scopes, Resources: resources, CookieKey: key})
+}
+
+func (g *Group) site(party, title, tagline string) *site {
+	return &site{
+		party: party, title: title, tagline: tagline, issuer: g.Issuer(), pageURL: g.PageURL(),
+		trace: g.trace, logger: g.logger,
+	}
+}
+
+// service makes what market and pay have alike: the guard of their API and the
+// mapping between their own ids and their own subjects.
+func (g *Group) service(ctx context.Context, party string, client *rp.Client, store *rs.SQLStore) (*rs.Guard, *rs.Mapping, error) {
+	guard, err := rs.New(ctx, rs.Config{Issuer: g.Issuer(), Audience: g.urls[party]})
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := store.Migrate(ctx); err != nil {
+		return nil, nil, err
+	}
+	return guard, &rs.Mapping{Client: client, Store: store}, nil
+}
+
+func (g *Group) buildMarket(ctx context.Context) (err error) {
+	if g.databases[partyMarket], err = openDatabase(ctx, g.dir, partyMarket, marketSchema); err != nil {
+		return err
+	}
+	client, err := g.relyingParty(ctx, partyMarket, clientMarket)
+	if err != nil {
+		return err
+	}
+	store := &rs.SQLStore{DB: g.databases[partyMarket], Dialect: rs.SQLite, NewUser: newMember}
+	guard, mapping, err := g.service(ctx, partyMarket, client, store)
+	g.systems.market = &market{guard: guard, mapping: mapping, db: g.databases[partyMarket], trace: g.trace, logger: g.logger}
+	return err
+}
+
+func (g *Group) buildPay(ctx context.Context) (err error) {
+	if g.databases[partyPay], err = openDatabase(ctx, g.dir, partyPay, paySchema); err != nil {
+		return err
+	}
+	client, err := g.relyingParty(ctx, partyPay, clientPay)
+	if err != nil {
+		return err
+	}
+	store := &rs.SQLStore{DB: g.databases[partyPay], Dialect: rs.SQLite, NewUser: newWallet}
+	guard, mapping, err := g.service(ctx, partyPay, client, store)
+	g.systems.pay = &pay{
+		guard: guard, mapping: mapping, client: client, asker: client.OnBehalf(g.urls[partyMarket], "items.read"),
+		db: g.databases[partyPay], marketURL: g.urls[partyMarket], trace: g.trace, logger: g.logger,
+	}
+	return err
+}
+
+func (g *Group) buildBatch(ctx context.Context) error {
+	client, err := g.relyingParty(ctx, partyBatch, clientNightly)
+	if err != nil {
+		return err
+	}
+	g.systems.batch = &batch{
+		settling: client.ServiceClient(g.urls[partyMarket], "settle"), mapping: g.systems.pay.mapping,
+		db: g.databases[partyPay], marketURL: g.urls[partyMarket],
+	}
+	return nil
+}
+
+func (g *Group) buildApp(ctx context.Context) (err error) {
+	if g.databases[partyApp], err = openDatabase(ctx, g.dir, partyApp, appSchema); err != nil {
+		return err
+	}
+	client, err := g.relyingParty(ctx, partyApp, clientWeb)
+	if err != nil {
+		return err
+	}
+	signIn, err := g.signIn(client, g.urls[partyApp]+"/callback",
+		[]string{"items.read", "items.write", "charge", "balance.read"}, g.urls[partyMarket], g.urls[partyPay])
+	g.systems.app = &app{
+		site: g.site(partyApp, "Market", "The group's own app (scenario 1)."), client: client, signIn: signIn,
+		sessions: newSessions[*appSession]("market-app-session"), people: g.databases[partyApp], api: g.http(partyApp),
+		marketURL: g.urls[partyMarket], payURL: g.urls[partyPay], ownURL: g.urls[partyApp],
+	}
+	return err
+}
+
+func (g *Group) buildCrypto(ctx context.Context) (err error) {
+	if g.databases[partyCrypto], err = openDatabase(ctx, g.dir, partyCrypto, cryptoSchema); err != nil {
+		return err
+	}
+	client, err := g.relyingParty(ctx, partyCrypto, clientCrypto)
+	if err != nil {
+		return err
+	}
+	linking, err := g.signIn(client, g.urls[partyCrypto]+"/linked", cryptoScopes, g.urls[partyMarket])
+	if err != nil {
+		return err
+	}
+	g.systems.crypto = &crypto{
+		site:   g.site(partyCrypto, "Crypto Exchange", "Outside the protected area, with users of its own (scenario 2)."),
+		client: client, linking: linking, sessions: newSessions[int64]("crypto-session"), users: g.databases[partyCrypto],
+		api: g.http(partyCrypto), settling: client.ServiceClient(g.urls[partyMarket], "settle"),
+		marketURL: g.urls[partyMarket], payURL: g.urls[partyPay],
+	}
+	return g.systems.crypto.addCustomer(ctx, mikaName, mikaPassword)
+}
+
+func (g *Group) buildPartner(ctx context.Context) (err error) {
+	if g.databases[partyPartner], err = openDatabase(ctx, g.dir, partyPartner, partnerSchema); err != nil {
+		return err
+	}
+	client, err := g.relyingParty(ctx, partyPartner, clientPartner)
+	if err != nil {
+		return err
+	}
+	signIn, err := g.signIn(client, g.urls[partyPartner]+"/callback",
+		[]string{"items.read", "charge"}, g.urls[partyMarket], g.urls[partyPay])
+	g.systems.partner = &partner{
+		site: g.site(partyPartner, "Shelf Blog", "Another company, with “Sign in with Market”."), client: client, signIn: signIn,
+		sessions: newSessions[*appSession]("partner-session"), readers: g.databases[partyPartner], api: g.http(partyPartner),
+		marketURL: g.urls[partyMarket], payURL: g.urls[partyPay],
+	}
+	return err
+}
+
+func (g *Group) buildPage(ctx context.Context) error {
+	key := g.credentials.keys[clientMarket]
+	client, err := rp.Discover(ctx, rp.Config{Issuer: g.Issuer(), ClientID: clientMarket, Key: key, KeyID: clientMarket})
+	if err != nil {
+		return err
+	}
+	s := g.systems
+	watching := &observer{
+		trace: g.trace, client: client, app: s.app, crypto: s.crypto, partner: s.partner,
+		market: s.market.mapping.Store, pay: s.pay.mapping.Store,
+	}
+	g.systems.page = &page{
+		trace: g.trace, urls: g.urls, groupFile: g.groupFile, batch: s.batch, ids: watching.ids, logger: g.logger,
+	}
+	return nil
+}
