@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 
 	"github.com/sekisho-id/sekisho/internal/audit"
 	"github.com/sekisho-id/sekisho/internal/db"
@@ -161,8 +162,8 @@ func (g *Grants) checkAlive(ctx context.Context, tx *db.Tx, granted *Grant) erro
 		return g.refuse(ctx, tx, granted, ErrEnded)
 	}
 	who, err := g.person(ctx, tx, granted.AccountID, granted.AuthTime)
-	if refusal, ok := err.(Refusal); ok {
-		return g.refuse(ctx, tx, granted, refusal)
+	if errors.Is(err, ErrAccount) {
+		return g.refuse(ctx, tx, granted, ErrAccount)
 	}
 	if err != nil {
 		return err
@@ -186,7 +187,8 @@ func (g *Grants) decide(ctx context.Context, fn func(*db.Tx) error) error {
 	err := g.db.Update(ctx, func(tx *db.Tx) error {
 		refused = nil
 		err := fn(tx)
-		if refusal, ok := err.(Refusal); ok {
+		var refusal Refusal
+		if errors.As(err, &refusal) {
 			refused = refusal
 			return nil
 		}

@@ -190,3 +190,16 @@ type Revocation struct {
 	ClientID string // who asked for it; empty when the server decided
 	Reason   string
 }
+
+// ByID finds a grant that was not ended: else ErrUnknown or ErrEnded. It reads
+// nothing of the person, so the Ref has no generation.
+func (g *Grants) ByID(ctx context.Context, tx *db.Tx, id int64) (*Grant, error) {
+	granted, err := loadGrant(ctx, tx, id)
+	if err != nil {
+		return nil, err
+	}
+	if granted.ended {
+		return nil, ErrEnded
+	}
+	return granted, nil
+}

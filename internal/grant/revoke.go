@@ -14,6 +14,7 @@ const (
 	reasonClientAsked      = "revoked by the client"
 	reasonSessionEnded     = "session ended"
 	reasonConsentWithdrawn = "consent withdrawn"
+	reasonClientRemoved    = "client removed from the group"
 )
 
 // Revoke ends a grant with all that hangs under it, a chain of access tokens,
@@ -41,6 +42,21 @@ func (g *Grants) revokeTokens(ctx context.Context, tx *db.Tx, r Revocation, key 
 // RevokeClient ends the grants of one client that a person gave.
 func (g *Grants) RevokeClient(ctx context.Context, tx *db.Tx, accountID, clientID, reason string) error {
 	return g.end(ctx, tx, ofAccountAndClient, reason, accountID, clientID)
+}
+
+// RevokeClients ends all grants of clients that are no more, and forgets the
+// consents they had: a client that is declared under the same id later inherits
+// nothing.
+func (g *Grants) RevokeClients(ctx context.Context, tx *db.Tx, clientIDs []string) error {
+	for _, clientID := range clientIDs {
+		if err := g.end(ctx, tx, ofClient, reasonClientRemoved, clientID); err != nil {
+			return err
+		}
+		if err := deleteConsentsOfClient(ctx, tx, clientID); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // RevokeAccount ends all sessions and grants of a person, for an account that

@@ -59,6 +59,14 @@ func scanGrant(row interface{ Scan(...any) error }) (*Grant, error) {
 	return &g, nil
 }
 
+func loadGrant(ctx context.Context, tx *db.Tx, id int64) (*Grant, error) {
+	g, err := scanGrant(tx.Row(ctx, "SELECT "+grantColumns+" FROM access_grant WHERE id = $1", id))
+	if errors.Is(err, db.ErrNotFound) {
+		return nil, ErrUnknown
+	}
+	return g, err
+}
+
 // lockGrant loads the grant that the condition selects and locks its row to
 // the end of the transaction. Whoever wants to end the grant waits, and what
 // hangs under it stands still.
@@ -85,6 +93,7 @@ const (
 	ofSession          grantCondition = "session = $4 AND NOT offline"
 	ofAccount          grantCondition = "account = $4"
 	ofAccountAndClient grantCondition = "account = $4 AND client = $5"
+	ofClient           grantCondition = "client = $4"
 )
 
 // ending is when grants end, until when their rows are kept to say so, and why

@@ -134,6 +134,11 @@ func deleteConsents(ctx context.Context, tx *db.Tx, accountID, clientID string) 
 	return n > 0, err
 }
 
+func deleteConsentsOfClient(ctx context.Context, tx *db.Tx, clientID string) error {
+	_, err := tx.Exec(ctx, "DELETE FROM consent WHERE client = $1", clientID)
+	return err
+}
+
 // eraseAccount takes away what would still name a deleted person.
 func eraseAccount(ctx context.Context, tx *db.Tx, accountID string) error {
 	if _, err := tx.Exec(ctx, "DELETE FROM consent WHERE account = $1", accountID); err != nil {
