@@ -24,9 +24,12 @@ func (k *Keyring) List(ctx context.Context) ([]Key, error) {
 }
 
 // Maintain does what is due: it publishes next keys, lets them take over and
-// removes keys that no living token needs. It is cheap when nothing is due,
-// and may run in several processes at once.
+// removes keys that no living token needs. It may run in several processes at
+// once; each looks at the database first, lest it repeats what another did.
 func (k *Keyring) Maintain(ctx context.Context) error {
+	if err := k.load(ctx); err != nil {
+		return err
+	}
 	now := k.now()
 	keys := k.state.Load().keys
 	var soon []Purpose
