@@ -36,6 +36,7 @@ type App struct {
 	DB       *db.DB
 
 	config   Config
+	issuer   string
 	metrics  *metrics
 	draining atomic.Bool
 
@@ -60,7 +61,7 @@ func Open(ctx context.Context, config Config) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &App{DB: database, config: config, metrics: newMetrics()}
+	a := &App{DB: database, config: config, metrics: newMetrics(config.Version)}
 	if err := a.build(ctx); err != nil {
 		return nil, errors.Join(err, database.Close())
 	}
@@ -85,7 +86,7 @@ func (a *App) build(ctx context.Context) error {
 	if err := a.firstGroup(ctx); err != nil {
 		return err
 	}
-	issuer := a.Registry.Current().Issuer()
+	a.issuer = a.Registry.Current().Issuer
 	if a.Keys, err = keyring.Open(ctx, keyring.Config{DB: a.DB, KEK: c.KeyEncryptionKey, Now: c.Now}); err != nil {
 		return err
 	}
@@ -103,21 +104,21 @@ func (a *App) build(ctx context.Context) error {
 		return err
 	}
 	a.Mint, err = mint.New(mint.Config{
-		Issuer: issuer, Registry: a.Registry, Keys: a.Keys, Pairwise: a.Pairwise, Grants: a.Grants, Now: c.Now,
+		Issuer: a.issuer, Registry: a.Registry, Keys: a.Keys, Pairwise: a.Pairwise, Grants: a.Grants, Now: c.Now,
 	})
 	if err != nil {
 		return err
 	}
-	a.pages, err = web.OpenPages(issuer, a.Keys.Secret("csrf"), a.groupName)
+	a.pages, err = web.OpenPages(a.issuer, a.Keys.Secret("csrf"), a.groupName)
 	if err != nil {
 		return err
 	}
 	a.signin = signin.New(signin.Config{
-		Issuer: issuer, DB: a.DB, Registry: a.Registry, People: a.People, Grants: a.Grants, Mint: a.Mint,
+		Issuer: a.issuer, DB: a.DB, Registry: a.Registry, People: a.People, Grants: a.Grants, Mint: a.Mint,
 		Pages: a.pages, Audit: a.Audit, TrustProxy: c.TrustProxy, Now: c.Now,
 	})
 	a.token = token.New(token.Config{
-		Issuer: issuer, DB: a.DB, Registry: a.Registry, People: a.People, Grants: a.Grants, Pairwise: a.Pairwise,
+		Issuer: a.issuer, DB: a.DB, Registry: a.Registry, People: a.People, Grants: a.Grants, Pairwise: a.Pairwise,
 		Mint: a.Mint, Keys: a.Keys, Audit: a.Audit, TrustProxy: c.TrustProxy, Now: c.Now,
 	})
 	a.subjects = subjects.New(subjects.Config{

@@ -30,7 +30,8 @@ type Config struct {
 	PPIDSecrets      [][]byte // one 32-byte secret per PPID key generation, oldest first
 	KeyEncryptionKey []byte   // 32 bytes; seals private keys in the database
 
-	Dev bool // makes missing secrets itself, beside the database, and says so
+	Version string // of this program, for metrics
+	Dev     bool   // makes missing secrets itself, beside the database, and says so
 
 	DrainFor time.Duration // how long running requests may finish at shutdown; default 20 s
 	Logger   *slog.Logger

@@ -214,7 +214,7 @@ func (b *bundle) open(ctx context.Context, path string) (err error) {
 	mux.HandleFunc(token.PathUserinfo, b.door.Userinfo)
 	mux.HandleFunc("GET "+token.PathJWKS, b.door.JWKS)
 	mux.HandleFunc("GET /.well-known/openid-configuration", b.door.Metadata)
-	b.handler = web.Log(slog.New(slog.DiscardHandler), web.Recover(web.Harden(mux)))
+	b.handler = web.Log(slog.New(slog.DiscardHandler), nil, web.Recover(web.Harden(mux)))
 	return nil
 }
 
@@ -388,10 +388,10 @@ const (
 )
 
 // appTokens are the tokens of the app in the browser, with the scopes given.
-func (b *bundle) appTokens(scopes grant.Scopes) oauth.TokenResponse {
+func (b *bundle) appTokens(scopes grant.Scopes, more ...string) oauth.TokenResponse {
 	b.t.Helper()
 	code := b.code(signIn{client: "market-app.web", redirectURI: webRedirect, scopes: scopes})
-	return b.tokens(public("market-app.web"), redemption(code, webRedirect)...)
+	return b.tokens(public("market-app.web"), redemption(code, webRedirect, more...)...)
 }
 
 // exchange are the parameters of a token exchange.

@@ -120,10 +120,14 @@ func Event(ctx context.Context) *RequestEvent {
 	return &RequestEvent{}
 }
 
-// Log gives each request its event and correlation id and writes one line when
-// it ends. The correlation id is always our own: one sent by the client could
-// carry anything into the log.
-func Log(logger *slog.Logger, next http.Handler) http.Handler {
+// Observe is told of each answered request: the pattern that matched it, empty
+// where none did, the status, and how long it took.
+type Observe func(pattern string, status int, took time.Duration)
+
+// Log gives each request its event and correlation id, writes one line when it
+// ends and tells observe, which may be nil. The correlation id is always our
+// own: one sent by the client could carry anything into the log.
+func Log(logger *slog.Logger, observe Observe, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		began := time.Now() //nolint:forbidigo // measures a duration, decides nothing
 		event := &RequestEvent{ID: secret.ID()}
@@ -131,12 +135,16 @@ func Log(logger *slog.Logger, next http.Handler) http.Handler {
 		w.Header().Set("X-Request-Id", event.ID)
 		answer := &statusRecorder{ResponseWriter: w}
 		defer func() {
+			took := time.Since(began)
+			if observe != nil {
+				observe(r.Pattern, answer.statusOr200(), took)
+			}
 			attrs := []slog.Attr{
 				slog.String("request", event.ID),
 				slog.String("method", cut(r.Method)),
 				slog.String("route", route(r)),
 				slog.Int("status", answer.statusOr200()),
-				slog.Int64("ms", time.Since(began).Milliseconds()),
+				slog.Int64("ms", took.Milliseconds()),
 			}
 			logger.LogAttrs(r.Context(), level(answer.status), "request", append(attrs, event.attrs()...)...)
 		}()
