@@ -81,7 +81,7 @@ func (d *DB) Ready(ctx context.Context) error {
 // Read runs fn in a transaction that sees one state of the database and
 // cannot write.
 func (d *DB) Read(ctx context.Context, fn func(*Tx) error) error {
-	return d.run(ctx, d.engine.readers, &sql.TxOptions{ReadOnly: true}, fn, nil)
+	return d.run(ctx, d.engine.readers, d.engine.reading, fn, nil)
 }
 
 // Update runs fn in a transaction and commits it if fn gives no error. fn may

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -310,5 +311,59 @@ func TestMillis(t *testing.T) {
 	at := time.Date(2026, 3, 4, 5, 6, 7, 8_000_000, time.FixedZone("", 3600))
 	if back := db.Time(db.Millis(at)); !back.Equal(at) || back.Location() != time.UTC {
 		t.Errorf("%v became %v", at, back)
+	}
+}
+
+func BenchmarkOpenNew(b *testing.B) {
+	dir := b.TempDir()
+	for i := 0; b.Loop(); i++ {
+		d, err := db.Open(b.Context(), filepath.Join(dir, strconv.Itoa(i)))
+		if err != nil {
+			b.Fatal(err)
+		}
+		_ = d.Close()
+	}
+}
+
+func BenchmarkOpenAgain(b *testing.B) {
+	path := filepath.Join(b.TempDir(), "test.db")
+	for b.Loop() {
+		d, err := db.Open(b.Context(), path)
+		if err != nil {
+			b.Fatal(err)
+		}
+		_ = d.Close()
+	}
+}
+
+func BenchmarkUpdate(b *testing.B) {
+	d, err := db.Open(b.Context(), filepath.Join(b.TempDir(), "test.db"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _ = d.Close() }()
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := d.Update(b.Context(), func(tx *db.Tx) error { tx.Changed("thing"); return nil }); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkRead(b *testing.B) {
+	d, err := db.Open(b.Context(), filepath.Join(b.TempDir(), "test.db"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _ = d.Close() }()
+	b.ReportAllocs()
+	for b.Loop() {
+		err := d.Read(b.Context(), func(tx *db.Tx) error {
+			var n int
+			return tx.Row(b.Context(), "SELECT count(*) FROM feed WHERE topic = $1", "thing").Scan(&n)
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
 	}
 }

@@ -21,6 +21,7 @@ type engine struct {
 	writer  *sql.DB
 	readers *sql.DB
 	dialect goose.Dialect
+	reading *sql.TxOptions     // such that a reader sees one state
 	fault   func(error) *fault // nil for errors that are not the engine's
 }
 
@@ -33,7 +34,7 @@ func openSQLite(ctx context.Context, path string) (*engine, error) {
 	if err := makePrivate(path); err != nil {
 		return nil, err
 	}
-	e := &engine{dialect: goose.DialectSQLite3, fault: sqliteFault}
+	e := &engine{dialect: goose.DialectSQLite3, reading: &sql.TxOptions{ReadOnly: true}, fault: sqliteFault}
 
 	// An immediate transaction takes the write lock at its start, so that it
 	// cannot fail half-way because another process wrote meanwhile.
@@ -75,7 +76,7 @@ func sqliteDSN(path string, options url.Values) string {
 	options.Set("_defensive", "1")
 	options.Set("_dqs", "0")
 	options.Set("_error_rc", "1")
-	options["_pragma"] = []string{"trusted_schema(0)", "temp_store(memory)", "cache_size(-8000)"}
+	options["_pragma"] = []string{"trusted_schema(0)", "temp_store(memory)", "cache_size(-8000)", "journal_size_limit(67108864)"}
 	return (&url.URL{Scheme: "file", Path: path, RawQuery: options.Encode()}).String()
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -92,6 +93,7 @@ type Keyring struct {
 	lifetimes Lifetimes
 	root      []byte // the data key that Secret derives from
 	state     atomic.Pointer[state]
+	loading   sync.Mutex // so that the newest state is stored last
 }
 
 // state is what is in use at one moment. It is replaced as a whole.

@@ -167,6 +167,8 @@ func (k *Keyring) generateAll(purposes []Purpose, state State, currentFrom time.
 
 // load brings the state in memory up to the database.
 func (k *Keyring) load(ctx context.Context) error {
+	k.loading.Lock()
+	defer k.loading.Unlock()
 	var keys []signingKey
 	err := k.db.Read(ctx, func(tx *db.Tx) (err error) {
 		keys, err = selectKeys(ctx, tx)
