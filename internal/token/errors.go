@@ -6,7 +6,6 @@ import (
 	"math"
 	"net/http"
 	"strconv"
-	"strings"
 
 	"github.com/sekisho-id/sekisho/internal/audit"
 	"github.com/sekisho-id/sekisho/internal/grant"
@@ -31,7 +30,7 @@ func refusalOf(err error) error {
 		return oauth.Refuse(oauth.InvalidClient,
 			"Client authentication failed: unknown client, wrong credentials, or a method that is not the one declared for it.")
 	case errors.Is(err, registry.ErrGrantRefused):
-		return oauth.Refuse(oauth.UnauthorizedClient, sentence(strings.TrimPrefix(err.Error(), registry.ErrGrantRefused.Error()+": ")))
+		return oauth.Refuse(oauth.UnauthorizedClient, "This "+err.Error()+".")
 	case errors.Is(err, mint.ErrInvalid):
 		return oauth.Refuse(oauth.InvalidToken, "The access token is not valid: expired, revoked, or not issued here.")
 	case errors.Is(err, audit.ErrUnavailable), errors.Is(err, registry.ErrAssertionsFull):
@@ -58,14 +57,6 @@ func (d *Door) refuse(w http.ResponseWriter, r *http.Request, err error) {
 // refuse makes a refusal of a format whose arguments are plain words.
 func refuse(code oauth.Code, format string, args ...any) *oauth.Error {
 	return oauth.Refuse(code, fmt.Sprintf(format, args...))
-}
-
-// sentence makes an error text of another room stand as a description.
-func sentence(text string) string {
-	if text == "" {
-		return ""
-	}
-	return strings.ToUpper(text[:1]) + text[1:] + "."
 }
 
 // word is a value that a client sent, if it may stand in an error description
