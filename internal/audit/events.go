@@ -5,21 +5,21 @@ type Event string
 
 // The events there are.
 const (
-	TokenIssued      Event = "token.issued"
-	TokenRefused     Event = "token.refused"
-	TokenRevoked     Event = "token.revoked"
-	TokenIntrospect  Event = "token.introspected"
-	ExchangeIssued   Event = "exchange.issued"
-	ExchangeRefused  Event = "exchange.refused"
-	SubjectsConvert  Event = "subjects.converted"
-	SubjectsRefused  Event = "subjects.refused"
-	UserinfoServed   Event = "userinfo.served"
-	CodeIssued       Event = "code.issued"
-	CodeReused       Event = "code.reused"
-	RefreshReused    Event = "refresh.reused"
-	RefreshRepeated  Event = "refresh.repeated"
-	GrantRevoked     Event = "grant.revoked"
-	AuthorizeRefused Event = "authorize.refused"
+	TokenIssued       Event = "token.issued"
+	TokenRefused      Event = "token.refused"
+	TokenRevoked      Event = "token.revoked"
+	TokenIntrospected Event = "token.introspected"
+	ExchangeIssued    Event = "exchange.issued"
+	ExchangeRefused   Event = "exchange.refused"
+	SubjectsConverted Event = "subjects.converted"
+	SubjectsRefused   Event = "subjects.refused"
+	UserinfoServed    Event = "userinfo.served"
+	CodeIssued        Event = "code.issued"
+	CodeReused        Event = "code.reused"
+	RefreshReused     Event = "refresh.reused"
+	RefreshRepeated   Event = "refresh.repeated"
+	GrantRevoked      Event = "grant.revoked"
+	AuthorizeRefused  Event = "authorize.refused"
 
 	ClientRefused Event = "client.refused" // client authentication failed
 

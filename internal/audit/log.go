@@ -63,11 +63,16 @@ func (l *Log) Enqueue(r Record) error {
 	default:
 		return fmt.Errorf("%w: the queue is full", ErrUnavailable)
 	}
+	l.rouse()
+	return nil
+}
+
+// rouse has Run look at the queue.
+func (l *Log) rouse() {
 	select {
 	case l.wake <- struct{}{}:
 	default: // already awake
 	}
-	return nil
 }
 
 // Run writes what is accepted, in batches, until ctx ends; then it writes
@@ -80,19 +85,28 @@ func (l *Log) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWrite)
 			defer cancel()
-			return l.Flush(last)
+			return l.write(last)
 		case <-l.wake:
 			timer.Reset(linger)
 		case <-timer.C:
-			if err := l.Flush(ctx); err != nil {
+			if err := l.write(ctx); err != nil {
 				timer.Reset(retryAfter)
 			}
 		}
 	}
 }
 
-// Flush writes everything that has been accepted.
+// Flush writes everything that has been accepted. If it cannot, Run goes on
+// trying.
 func (l *Log) Flush(ctx context.Context) error {
+	err := l.write(ctx)
+	if err != nil {
+		l.rouse()
+	}
+	return err
+}
+
+func (l *Log) write(ctx context.Context) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for l.fill() {

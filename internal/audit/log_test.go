@@ -146,15 +146,7 @@ func TestLogRecoversFromAFullDatabase(t *testing.T) {
 
 	stop := run(log)
 	pragma(t, d, "max_page_count = 1000000")
-	poll := time.NewTicker(time.Millisecond)
-	defer poll.Stop()
-	for log.Ready() != nil {
-		select {
-		case <-poll.C:
-		case <-t.Context().Done():
-			t.Fatal("the log did not recover")
-		}
-	}
+	waitUntilReady(t, log)
 	if err := log.Enqueue(record("after")); err != nil {
 		t.Error(err)
 	}
@@ -171,6 +163,45 @@ func TestLogRecoversFromAFullDatabase(t *testing.T) {
 	}
 	if len(names) != accepted+1 || names["refused"] {
 		t.Errorf("lost or doubled records: %d names", len(names))
+	}
+}
+
+func waitUntilReady(t *testing.T, log *audit.Log) {
+	t.Helper()
+	poll := time.NewTicker(time.Millisecond)
+	defer poll.Stop()
+	for log.Ready() != nil {
+		select {
+		case <-poll.C:
+		case <-t.Context().Done():
+			t.Fatal("the log did not recover")
+		}
+	}
+}
+
+// A flush that its caller gave up leaves nothing behind but work for Run.
+func TestLogRecoversFromAnEndedFlush(t *testing.T) {
+	t.Parallel()
+	d := setup(t)
+	log := audit.NewLog(d, start)
+	if err := log.Enqueue(record("x")); err != nil {
+		t.Fatal(err)
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := log.Flush(ended); !errors.Is(err, audit.ErrUnavailable) {
+		t.Fatalf("flush: %v", err)
+	}
+	stop := run(log)
+	waitUntilReady(t, log)
+	if err := log.Flush(ended); err != nil {
+		t.Errorf("nothing to flush: %v", err)
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+	if n := countRecords(t, d); n != 1 {
+		t.Errorf("%d records", n)
 	}
 }
 
