@@ -56,8 +56,8 @@ func (g *Grants) Authorize(ctx context.Context, tx *db.Tx, a Authorization) (cod
 }
 
 // Redeem exchanges a code for its grant and, if asked for, the first refresh
-// token. Every refusal is a Refusal and is written down; after ErrSpent the
-// grant is ended.
+// token. What it refuses is a Refusal, written down unless it is ErrUnknown;
+// after ErrSpent the grant is ended.
 func (g *Grants) Redeem(ctx context.Context, r Redemption) (granted *Grant, refreshToken string, err error) {
 	err = g.decide(ctx, func(tx *db.Tx) error {
 		granted, refreshToken, err = g.redeem(ctx, tx, r)

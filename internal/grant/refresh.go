@@ -57,9 +57,9 @@ func (g *Grants) startFamily(ctx context.Context, tx *db.Tx, granted *Grant, now
 
 // Refresh answers a refresh token with its grant and the refresh token to use
 // from now on: its successor, or the same one where tokens are not rotated.
-// Every refusal is a Refusal and is written down. After ErrReused, and after
-// ErrWrongClient, since a token in foreign hands is a stolen one, the grant is
-// ended.
+// What it refuses is a Refusal, written down unless it is ErrUnknown. After
+// ErrReused, and after ErrWrongClient, since a token in foreign hands is a
+// stolen one, the grant is ended.
 func (g *Grants) Refresh(ctx context.Context, r RefreshRequest) (granted *Grant, successor string, err error) {
 	family, ok := familyOf(r.Token)
 	if !ok {
