@@ -94,9 +94,11 @@ func (m *Mapping) Subject(ctx context.Context, subsystem, internalID string) (st
 func (m *Mapping) In(ctx context.Context, subsystem string, v any) error {
 	return m.turn(ctx, v, direction{
 		convert: func(ctx context.Context, subjects []string) ([]string, error) {
-			return m.inward(ctx, subsystem, subjects)
+			return m.convert(ctx, inward(subsystem), subjects)
 		},
 		strict: true,
+		// Only now: a value that is refused makes no users.
+		after: m.internalIDs,
 	})
 }
 
@@ -111,15 +113,6 @@ func (m *Mapping) Out(ctx context.Context, subsystem string, v any) error {
 			return m.outward(ctx, subsystem, ids)
 		},
 	})
-}
-
-// inward: identifiers of subsystem to internal ids.
-func (m *Mapping) inward(ctx context.Context, subsystem string, subjects []string) ([]string, error) {
-	own, err := m.convert(ctx, inward(subsystem), subjects)
-	if err != nil {
-		return nil, err
-	}
-	return m.internalIDs(ctx, own)
 }
 
 // outward: internal ids to identifiers of subsystem.

@@ -11,10 +11,12 @@ import (
 const maxDepth = 200
 
 // direction is In or Out: how strings are turned, and whether one that names
-// nobody is an error in any field or only in required ones.
+// nobody is an error in any field or only in required ones. After, where it is
+// set, turns what convert found and the check let pass.
 type direction struct {
 	convert func(ctx context.Context, ids []string) ([]string, error)
 	strict  bool
+	after   func(ctx context.Context, ids []string) ([]string, error)
 }
 
 // FieldError tells which field of a value names no known user.
@@ -51,6 +53,11 @@ func (m *Mapping) turn(ctx context.Context, v any, way direction) error {
 	for i, slot := range found.slots {
 		if slot.id != "" && turned[i] == "" && (way.strict || slot.required) {
 			return &FieldError{slot.path, ErrUnknownUser}
+		}
+	}
+	if way.after != nil {
+		if turned, err = way.after(ctx, turned); err != nil {
+			return err
 		}
 	}
 	for i, slot := range found.slots {

@@ -23,6 +23,7 @@ const Secret = "a secret: 100% of it+more"
 // way.
 type Issuer struct {
 	URL          string
+	Handler      http.Handler // what URL serves, for tests without a network
 	Clock        *Clock
 	Key          *ecdsa.PrivateKey
 	CacheControl string                      // of the keys
@@ -69,7 +70,7 @@ func New() *Issuer {
 	mux.HandleFunc("POST /oauth2/revoke", i.revoke)
 	mux.HandleFunc("GET /oauth2/userinfo", i.userinfo)
 	mux.HandleFunc("POST /subjects/convert", i.convert)
-	i.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	i.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		i.mu.Lock()
 		i.count[r.URL.Path]++
 		away := i.away
@@ -79,7 +80,8 @@ func New() *Issuer {
 			return
 		}
 		mux.ServeHTTP(w, r)
-	}))
+	})
+	i.server = httptest.NewServer(i.Handler)
 	i.URL = i.server.URL
 	return i
 }
