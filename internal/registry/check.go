@@ -149,8 +149,7 @@ func betterName(name string) string {
 			return -1
 		}
 	}, name)
-	better = strings.Trim(strings.TrimLeft(better, "0123456789-"), "-")
-	if len(better) > maxName {
+	if len(better) != len(name) || better == name || len(name) > maxName || !isLower(rune(better[0])) {
 		return ""
 	}
 	return better
@@ -158,13 +157,19 @@ func betterName(name string) string {
 
 // checkText checks words that are shown to people.
 func (c checker) checkText(path string, text Text) {
-	for _, words := range []string{text.En, text.Ja} {
-		switch {
-		case utf8.RuneCountInString(words) > maxDisplayName:
-			c.value(path, fmt.Sprintf("has more than %d characters", maxDisplayName), "write fewer words")
-		case strings.ContainsFunc(words, unseen):
-			c.value(path, "has a character that is not seen", "write plain words on one line")
-		}
+	c.checkWords(path, "en", text.En)
+	c.checkWords(path, "ja", text.Ja)
+}
+
+func (c checker) checkWords(path, language, words string) {
+	if long := below(path, language); c.present(long) {
+		path = long
+	}
+	switch {
+	case utf8.RuneCountInString(words) > maxDisplayName:
+		c.value(path, fmt.Sprintf("has more than %d characters", maxDisplayName), "write fewer words")
+	case strings.ContainsFunc(words, unseen):
+		c.value(path, "has a character that is not seen", "write plain words on one line")
 	}
 }
 

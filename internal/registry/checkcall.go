@@ -73,7 +73,7 @@ func (c callCheck) checkEnds() bool {
 		}
 		return false
 	default:
-		c.value(c.path+".to", fmt.Sprintf("%s has no resource, since it is %s", c.To, c.to.Scenario.described()), didYouMean(c.To, c.resources(), "services with a resource"))
+		c.value(c.path+".to", fmt.Sprintf("%s has no resource, since it is %s", c.To, c.to.Scenario.described()), "calls go to a service with a resource; there is "+list(c.resources(), "and"))
 		return false
 	}
 }
@@ -162,6 +162,9 @@ func (c callCheck) checkService() {
 		return
 	case !c.from.Scenario.AllowsClientCredentials():
 		c.value(path, fmt.Sprintf("%s cannot call for itself, since it is %s", c.From, c.from.Scenario.described()), "write the scopes under `user:`, or let a backend or a service make the call")
+		return
+	case len(c.from.Clients) == 0:
+		c.value(path, fmt.Sprintf("%s has no clients, so it cannot ask for a token", c.From), "give it a client")
 		return
 	case !c.from.provesItself():
 		c.value(path, fmt.Sprintf("%s has public clients only, and anyone could call in its name", c.From), "give it a client with `auth: private_key_jwt` or `client_secret_basic`")

@@ -69,8 +69,15 @@ func (c clientCheck) oneOf(key, value string, known []string) bool {
 	if value == "" && key == "auth" || slices.Contains(known, value) { // no auth has a better word in checkAuth
 		return true
 	}
-	c.at(key, quote(value)+" is not one of "+list(known, "and"), didYouMean(value, known, "known"))
+	c.at(key, quote(value)+" is not one of "+list(known, "and"), oneOfHint(value, known))
 	return false
+}
+
+func oneOfHint(value string, known []string) string {
+	if near, ok := nearest(value, known); ok {
+		return "did you mean " + near + "?"
+	}
+	return "choose one of them"
 }
 
 // checkKind checks the type against the scenario and what signs people in.
@@ -106,6 +113,11 @@ func article2(t ClientType) string {
 
 // checkAuth checks the method against what the client has to prove itself with.
 func (c clientCheck) checkAuth() {
+	for _, key := range []string{"jwks", "jwks_file", "secret_file", "secret_sha256"} {
+		if c.isLost(c.path + "." + key) {
+			return // whether it has what it needs cannot be said
+		}
+	}
 	hasSecret := len(c.Secrets) > 0 || c.SecretFile != ""
 	hasKeys := len(c.JWKS) > 0 || c.JWKSFile != ""
 	const give = "write `jwks_file:`, `secret_file:` or `secret_sha256:`"
@@ -164,23 +176,22 @@ func (c clientCheck) checkURIs() {
 	}
 	c.checkURIList("redirect_uris", c.RedirectURIs, use)
 	c.checkURIList("post_logout_redirect_uris", c.PostLogoutRedirectURIs, use)
-	pages := map[string]string{
-		"client_uri": c.ClientURI, "logo_uri": c.LogoURI, "policy_uri": c.PolicyURI,
-		"tos_uri": c.TOSURI, "initiate_login_uri": c.InitiateLoginURI,
-	}
-	for key, uri := range pages {
-		if uri == "" {
-			continue
-		}
-		if what, hint := uriFault(uri, pageUse); what != "" {
-			c.at(key, quote(uri)+" "+what, hint)
-		}
-	}
+	c.checkPage("client_uri", c.ClientURI)
+	c.checkPage("logo_uri", c.LogoURI)
+	c.checkPage("policy_uri", c.PolicyURI)
+	c.checkPage("tos_uri", c.TOSURI)
+	c.checkPage("initiate_login_uri", c.InitiateLoginURI)
 	if c.InitiateLoginURI != "" && len(c.RedirectURIs) == 0 {
 		c.at("initiate_login_uri", "a client that signs nobody in has no sign-in to start", "remove it")
 	}
 	if len(c.PostLogoutRedirectURIs) > 0 && len(c.RedirectURIs) == 0 {
 		c.at("post_logout_redirect_uris", "a client that signs nobody in has nobody to sign out", "remove them")
+	}
+}
+
+func (c clientCheck) checkPage(key, uri string) {
+	if what, hint := uriFault(uri, pageUse); uri != "" && what != "" {
+		c.at(key, quote(uri)+" "+what, hint)
 	}
 }
 

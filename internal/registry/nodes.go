@@ -19,6 +19,10 @@ func (r reader) entries(node ast.Node, path string) ([]entry, bool) {
 	list := make([]entry, 0, len(pairs))
 	for _, pair := range pairs {
 		at := placeOf(pair.Key)
+		if _, merge := pair.Key.(*ast.MergeKeyNode); merge {
+			r.lose(path, "merge keys are not used in a group file", "write the keys out")
+			return nil, false
+		}
 		key, ok := pair.Key.(*ast.StringNode)
 		if !ok {
 			stray := below(path, pair.Key.String())

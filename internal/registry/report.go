@@ -126,6 +126,9 @@ func (r *report) excerpt(at place) string {
 		return ""
 	}
 	line := []rune(r.lines[at.line-1])
+	if len(line) == 0 {
+		return ""
+	}
 	column := min(max(at.column, 1), len(line)+1)
 	if len(line) > maxExcerpt {
 		first := max(0, min(column-maxExcerpt/2, len(line)-maxExcerpt))

@@ -72,7 +72,7 @@ func (c *GroupClient) settle(scenario Scenario) {
 			c.Rate = rateConfidential
 		}
 	}
-	if c.Type == TypeSPA && len(c.CORSOrigins) == 0 {
+	if c.Type == TypeSPA && c.Auth == AuthNone && len(c.CORSOrigins) == 0 {
 		c.CORSOrigins = origins(c.RedirectURIs)
 	}
 }

@@ -21,6 +21,8 @@ var (
 	redirectUse       = uriUse{what: "a redirect URI"}
 	nativeRedirectUse = uriUse{what: "a redirect URI", private: true}
 	pageUse           = uriUse{what: "the address of a page"}
+	issuerUse         = uriUse{what: "an issuer"}
+	originUse         = uriUse{what: "an origin"}
 )
 
 // uriFault says what is wrong with a URI that people are sent to, and what to
@@ -39,6 +41,8 @@ func uriFault(uri string, use uriUse) (what, hint string) {
 	switch {
 	case u.Scheme == "":
 		return "is not absolute", "begin with https://"
+	case slices.Contains(runningSchemes, u.Scheme):
+		return "has the scheme " + u.Scheme + ":, which runs or reads something in the browser", "write an https URI"
 	case scheme != u.Scheme:
 		return "has its scheme in capitals", "write " + u.Scheme + ":"
 	case u.Scheme != "https" && u.Scheme != "http":
@@ -65,7 +69,7 @@ func spellingFault(uri string) (what, hint string) {
 	case strings.Contains(uri, "*"):
 		return "has a wildcard, and URIs are compared byte for byte", "list each URI"
 	case strings.Contains(uri, "#"):
-		return "has a fragment (RFC 6749 §3.1.2)", "remove # and what follows"
+		return "has a fragment", "remove # and what follows" // RFC 6749 §3.1.2
 	}
 	for _, c := range uri {
 		switch {
@@ -78,18 +82,17 @@ func spellingFault(uri string) (what, hint string) {
 	return "", ""
 }
 
+// runningSchemes make a browser do something else than go to a place.
+var runningSchemes = []string{"javascript", "data", "vbscript", "blob", "file", "filesystem", "about", "view-source"}
+
 // privateFault checks a URI with a scheme that is not of the web.
 func privateFault(uri, scheme string, use uriUse) (what, hint string) {
-	switch scheme {
-	case "javascript", "data", "vbscript", "blob", "file", "filesystem", "about", "view-source":
-		return "has the scheme " + scheme + ":, which runs or reads something in the browser", "write an https URI"
-	}
 	if !use.private {
 		hint = "write an https URI"
 		if use.what == redirectUse.what && strings.Contains(scheme, ".") {
 			hint = "write an https URI, or make the client `type: native`"
 		}
-		return use.what + " has the scheme https, not " + scheme, hint
+		return "has the scheme " + scheme + ":, and " + use.what + " has https:", hint
 	}
 	if !strings.Contains(scheme, ".") {
 		return "has the private-use scheme " + scheme + " without a dot, which any app may claim (RFC 8252 §7.1)",
@@ -160,10 +163,20 @@ func isLoopback(host string) bool {
 // issuerFault says what is wrong with an issuer (RFC 8414 §2, and narrower: an
 // origin, so that its metadata stands at one place only).
 func issuerFault(issuer string) (what, hint string) {
-	if what, hint := uriFault(issuer, pageUse); what != "" {
+	return originOnlyFault(issuer, issuerUse)
+}
+
+// corsOriginFault says what is wrong with an origin, as browsers send it
+// (RFC 6454 §6.2).
+func corsOriginFault(origin string) (what, hint string) { return originOnlyFault(origin, originUse) }
+
+// originOnlyFault says what is wrong with a URI that is scheme, host and port
+// and no more.
+func originOnlyFault(uri string, use uriUse) (what, hint string) {
+	if what, hint := uriFault(uri, use); what != "" {
 		return what, hint
 	}
-	u, err := url.Parse(issuer)
+	u, err := url.Parse(uri)
 	if err != nil {
 		return "is no URI: " + reason(err), ""
 	}
@@ -171,15 +184,11 @@ func issuerFault(issuer string) (what, hint string) {
 	switch {
 	case u.Scheme == "https" && u.Port() == "443" || u.Scheme == "http" && u.Port() == "80":
 		return "has the port that goes without saying", "write " + strings.TrimSuffix(origin, ":"+u.Port())
-	case issuer != origin:
+	case uri != origin:
 		return "is more than an origin", "write " + origin + ", without path, query or slash at the end"
 	}
 	return "", ""
 }
-
-// cors origins are compared with what browsers send (RFC 6454 §6.2), which is
-// what an issuer is, too.
-func corsOriginFault(origin string) (what, hint string) { return issuerFault(origin) }
 
 // audienceFault says what is wrong with an audience (RFC 8707 §2).
 func audienceFault(audience string) (what, hint string) {
