@@ -42,6 +42,10 @@ func (d differ) diffGroup() {
 	switch {
 	case d.old.Issuer == "":
 		d.gain("group", "The group begins, with the issuer %s.", d.new.Issuer)
+		if d.new.Name != (Text{}) {
+			d.gain("group", "The group is called %s.", words(d.new.Name))
+		}
+		return
 	case d.old.Issuer != d.new.Issuer:
 		d.other("group", "The issuer becomes %s (was %s): tokens made before are refused from now on, and every client has to be told. Identifiers of people stay the same.",
 			d.new.Issuer, d.old.Issuer)
@@ -76,7 +80,7 @@ func (d differ) joins(name string, s *GroupSubsystem) {
 		sentence += " People are asked for consent before it gets anything."
 	}
 	if s.Sector != "" {
-		sentence += fmt.Sprintf(" It takes over the sector %s: people have the identifiers there that %s saw.", s.Sector, s.Sector)
+		sentence += fmt.Sprintf(" It takes over the sector %s: people keep the identifiers they have there.", s.Sector)
 	}
 	d.gain(name, "%s", sentence)
 }
@@ -106,8 +110,6 @@ func (d differ) diffTraits(name string, before, after *GroupSubsystem) {
 	}
 	if was, is := d.old.sectorName(name), d.new.sectorName(name); was != is {
 		d.other(name, "%s changes its sector from %s to %s: EVERY person gets another identifier there, and what it keeps under the old ones is out of reach.", name, was, is)
-	} else if before.Sector != after.Sector {
-		d.other(name, "%s writes down the sector it has, %s; nothing follows from that.", name, is)
 	}
 	if before.Name != after.Name {
 		d.other(name, "%s is called %s (was %s).", name, words(after.Name), words(before.Name))
@@ -141,10 +143,10 @@ func (d differ) diffResource(name string, before, after *GroupResource) {
 		d.other(name, "%s can be called as %s (was %s): whoever asks for tokens for the old one is refused.", name, after.Audience, before.Audience)
 	}
 	if more := missing(sortedKeys(after.Scopes), sortedKeys(before.Scopes)); len(more) > 0 {
-		d.gain(name, "%s has more scopes: %s.", name, list(more, "and"))
+		d.gain(name, "%s has new scopes: %s.", name, list(more, "and"))
 	}
 	if less := missing(sortedKeys(before.Scopes), sortedKeys(after.Scopes)); len(less) > 0 {
-		d.loss(name, "%s has no longer the scopes %s.", name, list(less, "and"))
+		d.loss(name, "%s no longer has these scopes: %s.", name, list(less, "and"))
 	}
 	for _, scope := range sortedKeys(after.Scopes) {
 		if was, ok := before.Scopes[scope]; ok && was != after.Scopes[scope] {
@@ -161,7 +163,7 @@ func (d differ) diffResource(name string, before, after *GroupResource) {
 func words(t Text) string {
 	switch {
 	case t == Text{}:
-		return "nothing"
+		return "by no name of its own"
 	case t.Ja == "":
 		return quote(t.En)
 	case t.En == "":

@@ -14,7 +14,7 @@ func (d differ) diffClient(id string, before, after *GroupClient) {
 		d.diffPlaces(id, new(GroupClient), after)
 		return
 	case after == nil:
-		d.loss(id, "The client %s is removed: it gets no more tokens, the ones it holds are refused, and its sign-ins end.", id)
+		d.loss(id, "The client %s is removed: it gets no more tokens and its sign-ins end; access tokens it still holds run out within minutes.", id)
 		d.plan.removedClients = append(d.plan.removedClients, id)
 		return
 	}

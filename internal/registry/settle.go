@@ -111,7 +111,10 @@ func origins(uris []string) []string {
 // it brings everything whose order has no meaning into one order, so that equal
 // groups are equal documents, and forgets where secrets and keys were read.
 func (g *Group) finish() {
-	for _, subsystem := range g.Subsystems {
+	for name, subsystem := range g.Subsystems {
+		if subsystem.Sector == name {
+			subsystem.Sector = "" // it says what goes without saying
+		}
 		slices.Sort(subsystem.Identity)
 		for _, client := range subsystem.Clients {
 			slices.Sort(client.Secrets)
