@@ -30,26 +30,13 @@ type accountFlags struct {
 	Email string `arg:"" help:"E-mail address of the account."`
 }
 
-// open opens the installation without its doors.
-func (f accountFlags) open(ctx context.Context, term terminal, work func(*app.App) error) error {
-	config, err := f.config(quiet(term.err))
-	if err != nil {
-		return err
-	}
-	server, err := app.Open(ctx, config)
-	if err != nil {
-		return err
-	}
-	return errors.Join(work(server), server.Close(ctx))
-}
-
 // find looks the account up by its e-mail address.
-func (f accountFlags) find(ctx context.Context, server *app.App) (found *account.Account, err error) {
-	err = server.DB.Read(ctx, func(tx *db.Tx) error {
-		found, err = server.People.ByEmail(ctx, tx, f.Email)
+func (f accountFlags) find(ctx context.Context, rooms *app.Rooms) (found *account.Account, err error) {
+	err = rooms.DB.Read(ctx, func(tx *db.Tx) error {
+		found, err = rooms.People.ByEmail(ctx, tx, f.Email)
 		return err
 	})
-	if errors.Is(err, db.ErrNotFound) {
+	if errors.Is(err, account.ErrUnknown) {
 		return nil, fmt.Errorf("no account has the e-mail address %s", f.Email)
 	}
 	return found, err
@@ -77,8 +64,8 @@ func (c accountAdd) Run(ctx context.Context, term terminal) error {
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
-	return c.open(ctx, term, func(server *app.App) error {
-		added, err := server.People.SignUp(ctx, account.NewAccount{
+	return withRooms(ctx, c.installation, term, func(rooms *app.Rooms) error {
+		added, err := rooms.People.SignUp(ctx, account.NewAccount{
 			Email: c.Email, Password: strings.TrimRight(password, "\r\n"), Profile: profile,
 		})
 		if err != nil {
@@ -94,8 +81,8 @@ type accountShow struct {
 }
 
 func (c accountShow) Run(ctx context.Context, term terminal) error {
-	return c.open(ctx, term, func(server *app.App) error {
-		found, err := c.find(ctx, server)
+	return withRooms(ctx, c.installation, term, func(rooms *app.Rooms) error {
+		found, err := c.find(ctx, rooms)
 		if err != nil {
 			return err
 		}
@@ -113,12 +100,12 @@ type accountDisable struct {
 }
 
 func (c accountDisable) Run(ctx context.Context, term terminal) error {
-	return c.open(ctx, term, func(server *app.App) error {
-		found, err := c.find(ctx, server)
+	return withRooms(ctx, c.installation, term, func(rooms *app.Rooms) error {
+		found, err := c.find(ctx, rooms)
 		if err != nil {
 			return err
 		}
-		if err := server.DisableAccount(ctx, found.ID); err != nil {
+		if err := rooms.DisableAccount(ctx, found.ID, operator()); err != nil {
 			return err
 		}
 		_, err = fmt.Fprintln(term.out, "disabled; its sessions and tokens have ended")
@@ -131,12 +118,12 @@ type accountEnable struct {
 }
 
 func (c accountEnable) Run(ctx context.Context, term terminal) error {
-	return c.open(ctx, term, func(server *app.App) error {
-		found, err := c.find(ctx, server)
+	return withRooms(ctx, c.installation, term, func(rooms *app.Rooms) error {
+		found, err := c.find(ctx, rooms)
 		if err != nil {
 			return err
 		}
-		if err := server.EnableAccount(ctx, found.ID); err != nil {
+		if err := rooms.EnableAccount(ctx, found.ID, operator()); err != nil {
 			return err
 		}
 		_, err = fmt.Fprintln(term.out, "enabled; the person signs in again")
@@ -150,15 +137,15 @@ type accountDelete struct {
 }
 
 func (c accountDelete) Run(ctx context.Context, term terminal) error {
-	return c.open(ctx, term, func(server *app.App) error {
-		found, err := c.find(ctx, server)
+	return withRooms(ctx, c.installation, term, func(rooms *app.Rooms) error {
+		found, err := c.find(ctx, rooms)
 		if err != nil {
 			return err
 		}
 		if !c.Yes {
 			return fmt.Errorf("this deletes account %s for ever, and its ids name nobody from then on; add --yes", found.ID)
 		}
-		if err := server.DeleteAccount(ctx, found.ID); err != nil {
+		if err := rooms.DeleteAccount(ctx, found.ID, operator()); err != nil {
 			return err
 		}
 		_, err = fmt.Fprintln(term.out, "deleted")

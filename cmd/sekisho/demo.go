@@ -50,9 +50,9 @@ func (c demoCommand) Run(ctx context.Context, term terminal) (err error) {
 		return errors.Join(err, group.Close())
 	}
 	err = c.play(ctx, group, term)
-	err = errors.Join(err, group.Close())
+	// The server ends first: its listener is one of the group's.
 	stop()
-	return errors.Join(err, running.Wait(), server.Close(context.WithoutCancel(ctx)))
+	return errors.Join(err, running.Wait(), server.Close(context.WithoutCancel(ctx)), group.Close())
 }
 
 // play runs the example: by itself, or for whoever opens the page.

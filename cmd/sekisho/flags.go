@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -39,6 +41,19 @@ func (i installation) config(logger *slog.Logger) (app.Config, error) {
 		config.KeyEncryptionKey = sealing[0]
 	}
 	return config, nil
+}
+
+// withRooms opens an installation for one piece of work.
+func withRooms(ctx context.Context, flags installation, term terminal, work func(*app.Rooms) error) error {
+	config, err := flags.config(quiet(term.err))
+	if err != nil {
+		return err
+	}
+	rooms, err := app.OpenRooms(ctx, config)
+	if err != nil {
+		return err
+	}
+	return errors.Join(work(rooms), rooms.Close(ctx))
 }
 
 // keys reads keys from the file, else from the environment variable. They are

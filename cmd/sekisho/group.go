@@ -43,31 +43,35 @@ type planCommand struct {
 }
 
 func (c planCommand) Run(ctx context.Context, term terminal) error {
-	return withRegistry(ctx, c.Database, func(group *registry.Registry) error {
-		wanted, err := app.ReadGroupFile(c.File)
-		if err != nil {
-			return err
-		}
-		plan, err := group.Plan(wanted)
-		if err != nil {
-			return err
-		}
-		return printPlan(term, plan, c.Output)
-	})
+	wanted, err := app.ReadGroupFile(c.File)
+	if err != nil {
+		return err
+	}
+	group, closeDatabase, err := app.OpenRegistry(ctx, c.Database)
+	if err != nil {
+		return err
+	}
+	plan, err := group.Plan(wanted)
+	if err == nil {
+		err = printPlan(term, plan, c.Output)
+	}
+	return errors.Join(err, closeDatabase())
 }
 
 // applyCommand makes a group file the group in force.
 type applyCommand struct {
-	planCommand
+	groupFile
+	installation
+	Output string `enum:"text,json" default:"text" help:"text or json (${default})."`
 }
 
 func (c applyCommand) Run(ctx context.Context, term terminal) error {
-	return withRegistry(ctx, c.Database, func(group *registry.Registry) error {
-		wanted, err := app.ReadGroupFile(c.File)
-		if err != nil {
-			return err
-		}
-		plan, err := group.Apply(ctx, wanted, operator())
+	wanted, err := app.ReadGroupFile(c.File)
+	if err != nil {
+		return err
+	}
+	return withRooms(ctx, c.installation, term, func(rooms *app.Rooms) error {
+		plan, err := rooms.Registry.Apply(ctx, wanted, operator())
 		if err != nil {
 			return err
 		}
@@ -77,14 +81,6 @@ func (c applyCommand) Run(ctx context.Context, term terminal) error {
 		_, err = fmt.Fprintln(term.out, "applied; a running server sees it within half a second")
 		return err
 	})
-}
-
-func withRegistry(ctx context.Context, database string, work func(*registry.Registry) error) error {
-	group, closeDatabase, err := app.OpenRegistry(ctx, database)
-	if err != nil {
-		return err
-	}
-	return errors.Join(work(group), closeDatabase())
 }
 
 func printPlan(term terminal, plan registry.Plan, output string) error {

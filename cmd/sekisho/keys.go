@@ -3,12 +3,10 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"text/tabwriter"
 
 	"github.com/sekisho-id/sekisho/internal/app"
-	"github.com/sekisho-id/sekisho/internal/keyring"
 )
 
 // keysCommand lists and turns signing keys.
@@ -17,27 +15,14 @@ type keysCommand struct {
 	Rotate keysRotate `cmd:"" help:"Publish next keys now; they take over after a day."`
 }
 
-// withKeys opens the keyring of an installation.
-func withKeys(ctx context.Context, flags installation, term terminal, work func(*keyring.Keyring) error) error {
-	config, err := flags.config(quiet(term.err))
-	if err != nil {
-		return err
-	}
-	keys, closeDatabase, err := app.OpenKeyring(ctx, config)
-	if err != nil {
-		return err
-	}
-	return errors.Join(work(keys), closeDatabase())
-}
-
 type keysList struct {
 	installation
 	Output string `enum:"text,json" default:"text" help:"text or json (${default})."`
 }
 
 func (c keysList) Run(ctx context.Context, term terminal) error {
-	return withKeys(ctx, c.installation, term, func(keys *keyring.Keyring) error {
-		list, err := keys.List(ctx)
+	return withRooms(ctx, c.installation, term, func(rooms *app.Rooms) error {
+		list, err := rooms.Keys.List(ctx)
 		if err != nil {
 			return err
 		}
@@ -65,8 +50,8 @@ type keysRotate struct {
 }
 
 func (c keysRotate) Run(ctx context.Context, term terminal) error {
-	return withKeys(ctx, c.installation, term, func(keys *keyring.Keyring) error {
-		if err := keys.Rotate(ctx, c.Emergency); err != nil {
+	return withRooms(ctx, c.installation, term, func(rooms *app.Rooms) error {
+		if err := rooms.Keys.Rotate(ctx, c.Emergency); err != nil {
 			return err
 		}
 		said := "next keys are published; they take over after a day"

@@ -4,101 +4,57 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"sync/atomic"
 
-	"github.com/sekisho-id/sekisho/internal/account"
-	"github.com/sekisho-id/sekisho/internal/audit"
-	"github.com/sekisho-id/sekisho/internal/db"
-	"github.com/sekisho-id/sekisho/internal/grant"
-	"github.com/sekisho-id/sekisho/internal/keyring"
 	"github.com/sekisho-id/sekisho/internal/mint"
 	"github.com/sekisho-id/sekisho/internal/pairwise"
-	"github.com/sekisho-id/sekisho/internal/registry"
-	"github.com/sekisho-id/sekisho/internal/secret"
 	"github.com/sekisho-id/sekisho/internal/signin"
 	"github.com/sekisho-id/sekisho/internal/subjects"
 	"github.com/sekisho-id/sekisho/internal/token"
 	"github.com/sekisho-id/sekisho/internal/web"
 )
 
-// App is the authorization server, every room built and the doors not yet open.
-// Commands that need no listener use its rooms directly.
+// App is the authorization server: its rooms, and the doors to them.
 type App struct {
-	Registry *registry.Registry
-	Keys     *keyring.Keyring
-	People   *account.People
-	Grants   *grant.Grants
+	*Rooms
 	Pairwise *pairwise.Pairwise
 	Mint     *mint.Mint
-	Audit    *audit.Log
-	DB       *db.DB
 
-	config   Config
 	issuer   string
 	metrics  *metrics
 	draining atomic.Bool
 
-	// doors
 	signin   *signin.Door
 	token    *token.Door
 	subjects *subjects.Door
 	pages    *web.Pages
 }
 
-// Open builds every room on the configured database. At the first start it
-// makes signing keys and applies the group file. The error says what to mend.
+// Open builds the whole server on the configured database. At the first start
+// it makes signing keys and applies the group file. The error says what to mend.
 func Open(ctx context.Context, config Config) (*App, error) {
-	config, err := config.withDefaults()
+	rooms, err := OpenRooms(ctx, config)
 	if err != nil {
 		return nil, err
 	}
-	if err := config.Validate(); err != nil {
-		return nil, err
-	}
-	database, err := db.Open(ctx, config.Database)
-	if err != nil {
-		return nil, err
-	}
-	a := &App{DB: database, config: config, metrics: newMetrics(config.Version)}
+	a := &App{Rooms: rooms, metrics: newMetrics(config.Version)}
 	if err := a.build(ctx); err != nil {
-		return nil, errors.Join(err, database.Close())
+		return nil, errors.Join(err, rooms.Close(ctx))
 	}
 	return a, nil
 }
 
-// build makes the rooms from the ground up; the only place they are wired in.
+// build makes what stands on the rooms; with OpenRooms the only place where
+// anything is wired in.
 func (a *App) build(ctx context.Context) error {
-	c := a.config
-	var err error
-	a.Audit = audit.NewLog(a.DB, c.Now)
-	if a.Grants, err = grant.Open(ctx, grant.Config{DB: a.DB, Now: c.Now}); err != nil {
-		return err
-	}
-	generation := len(c.PPIDSecrets)
-	a.Registry, err = registry.Open(ctx, registry.Config{
-		DB: a.DB, Now: c.Now, Generation: generation, Removed: a.Grants.RevokeClients,
-	})
-	if err != nil {
-		return err
-	}
 	if err := a.firstGroup(ctx); err != nil {
 		return err
 	}
-	a.issuer = a.Registry.Current().Issuer
-	if a.Keys, err = keyring.Open(ctx, keyring.Config{DB: a.DB, KEK: c.KeyEncryptionKey, Now: c.Now}); err != nil {
-		return err
-	}
-	a.People, err = account.Open(ctx, account.Config{
-		DB: a.DB, Hasher: secret.NewHasher(secret.HasherConfig{}), DeviceKey: a.Keys.Secret("device"),
-		Generation: generation, SiteWords: a.siteWords(), Now: c.Now,
-	})
-	if err != nil {
-		return err
-	}
+	group, c := a.Registry.Current(), a.config
+	a.issuer = group.Issuer
+	var err error
 	a.Pairwise, err = pairwise.Open(ctx, pairwise.Config{
-		DB: a.DB, Realm: a.Registry.Realm(), Secrets: c.PPIDSecrets, People: a.People, Now: c.Now,
+		DB: a.DB, Realm: group.Realm, Secrets: c.PPIDSecrets, People: a.People, Now: c.Now,
 	})
 	if err != nil {
 		return err
@@ -109,8 +65,7 @@ func (a *App) build(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.pages, err = web.OpenPages(a.issuer, a.Keys.Secret("csrf"), a.groupName)
-	if err != nil {
+	if a.pages, err = web.OpenPages(a.issuer, a.Keys.Secret("csrf"), a.groupName); err != nil {
 		return err
 	}
 	a.signin = signin.New(signin.Config{
@@ -123,7 +78,7 @@ func (a *App) build(ctx context.Context) error {
 	})
 	a.subjects = subjects.New(subjects.Config{
 		DB: a.DB, Registry: a.Registry, People: a.People, Grants: a.Grants, Pairwise: a.Pairwise, Mint: a.Mint,
-		Audit: a.Audit, Logger: c.Logger, Now: c.Now,
+		Audit: a.Audit, Logger: c.Logger, TrustProxy: c.TrustProxy, Now: c.Now,
 	})
 	return nil
 }
@@ -160,38 +115,9 @@ func (a *App) firstGroup(ctx context.Context) error {
 	return nil
 }
 
-// ReadGroupFile reads and checks a group file; the files it names are looked
-// for beside it.
-func ReadGroupFile(path string) (*registry.Group, error) {
-	data, err := os.ReadFile(path) //nolint:gosec // the operator names the file
-	if err != nil {
-		return nil, fmt.Errorf("group file: %w", err)
-	}
-	return registry.Parse(path, data, func(name string) ([]byte, error) {
-		if !filepath.IsAbs(name) {
-			name = filepath.Join(filepath.Dir(path), name)
-		}
-		return os.ReadFile(name) //nolint:gosec // named by the operator's own group file
-	})
-}
-
-// siteWords are the words nobody may build a password of.
-func (a *App) siteWords() []string {
-	words := []string{"sekisho"}
-	for _, subsystem := range a.Registry.Current().Subsystems() {
-		words = append(words, subsystem.Name)
-	}
-	return words
-}
-
 func (a *App) groupName(language string) string {
 	if group := a.Registry.Group(); group != nil {
 		return group.Name.In(language)
 	}
 	return ""
-}
-
-// Close writes out what is queued and closes the database.
-func (a *App) Close(ctx context.Context) error {
-	return errors.Join(a.Audit.Flush(ctx), a.DB.Close())
 }

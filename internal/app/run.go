@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/sekisho-id/sekisho/internal/audit"
 )
 
 // Limits of a connection.
@@ -21,8 +23,10 @@ const (
 	maxHeaderBytes    = 32 << 10
 	maxStreams        = 100 // of one HTTP/2 connection
 
-	sweepEvery    = time.Minute
-	maintainEvery = 10 * time.Minute
+	sweepEvery      = time.Minute
+	maintainEvery   = 10 * time.Minute
+	auditSweepEvery = 24 * time.Hour
+	auditLife       = 400 * 24 * time.Hour
 )
 
 // Listen opens the configured listeners. Run serves on them.
@@ -140,7 +144,13 @@ func (a *App) backgroundWork(ctx context.Context) *errgroup.Group {
 	group.Go(func() error { a.every(ctx, sweepEvery, "delete expired grants", a.Grants.Sweep); return nil })
 	group.Go(func() error { a.every(ctx, sweepEvery, "delete expired sign-in requests", a.signin.Sweep); return nil })
 	group.Go(func() error { a.every(ctx, sweepEvery, "delete expired throttles", a.People.Sweep); return nil })
+	group.Go(func() error { a.every(ctx, auditSweepEvery, "delete old audit records", a.sweepAudit); return nil })
 	return group
+}
+
+func (a *App) sweepAudit(ctx context.Context) error {
+	_, err := audit.Sweep(ctx, a.DB, a.config.Now().Add(-auditLife))
+	return err
 }
 
 // every runs work now and then. A failure is logged and tried again: nothing of

@@ -1,0 +1,151 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/sekisho-id/sekisho/internal/account"
+	"github.com/sekisho-id/sekisho/internal/audit"
+	"github.com/sekisho-id/sekisho/internal/db"
+	"github.com/sekisho-id/sekisho/internal/grant"
+	"github.com/sekisho-id/sekisho/internal/keyring"
+	"github.com/sekisho-id/sekisho/internal/registry"
+	"github.com/sekisho-id/sekisho/internal/secret"
+)
+
+// Rooms are what an installation keeps: enough for commands, which serve
+// nobody. A running server sees their changes through the change feed.
+type Rooms struct {
+	DB       *db.DB
+	Audit    *audit.Log
+	Registry *registry.Registry
+	Keys     *keyring.Keyring
+	People   *account.People
+	Grants   *grant.Grants
+
+	config Config
+}
+
+// OpenRooms opens an installation. Call Close when done.
+func OpenRooms(ctx context.Context, config Config) (*Rooms, error) {
+	config, err := config.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	if err := config.Validate(); err != nil {
+		return nil, err
+	}
+	database, err := db.Open(ctx, config.Database)
+	if err != nil {
+		return nil, err
+	}
+	r := &Rooms{DB: database, Audit: audit.NewLog(database, config.Now), config: config}
+	if err := r.open(ctx); err != nil {
+		return nil, errors.Join(err, database.Close())
+	}
+	return r, nil
+}
+
+func (r *Rooms) open(ctx context.Context) error {
+	c, generation := r.config, len(r.config.PPIDSecrets)
+	var err error
+	r.Registry, err = registry.Open(ctx, registry.Config{
+		DB: r.DB, Now: c.Now, Generation: generation, Removed: r.clientsRemoved,
+	})
+	if err != nil {
+		return err
+	}
+	if r.Keys, err = keyring.Open(ctx, keyring.Config{DB: r.DB, KEK: c.KeyEncryptionKey, Now: c.Now}); err != nil {
+		return err
+	}
+	r.People, err = account.Open(ctx, account.Config{
+		DB: r.DB, Hasher: secret.NewHasher(secret.HasherConfig{}), DeviceKey: r.Keys.Secret("device"),
+		Generation: generation, SiteWords: r.siteWords(), Now: c.Now,
+	})
+	if err != nil {
+		return err
+	}
+	r.Grants, err = grant.Open(ctx, grant.Config{DB: r.DB, People: r.People, Now: c.Now})
+	return err
+}
+
+// clientsRemoved ends what removed clients hold. The registry stands below the
+// grants, so it is told where to call.
+func (r *Rooms) clientsRemoved(ctx context.Context, tx *db.Tx, clients []string) error {
+	return r.Grants.RevokeClients(ctx, tx, clients)
+}
+
+// siteWords are the words nobody may build a password of.
+func (r *Rooms) siteWords() []string {
+	words := []string{"sekisho"}
+	for _, subsystem := range r.Registry.Current().Subsystems() {
+		words = append(words, subsystem.Name)
+	}
+	return words
+}
+
+// Close writes out what is queued and closes the database.
+func (r *Rooms) Close(ctx context.Context) error {
+	return errors.Join(r.Audit.Flush(ctx), r.DB.Close())
+}
+
+// DisableAccount ends everything an account has and lets it do nothing more. By
+// names who asks, for the audit log.
+func (r *Rooms) DisableAccount(ctx context.Context, id, by string) error {
+	return r.DB.Update(ctx, func(tx *db.Tx) error {
+		if err := r.People.Disable(ctx, tx, id, account.Origin{By: by}); err != nil {
+			return err
+		}
+		return r.Grants.RevokeAccount(ctx, tx, id, "account disabled")
+	})
+}
+
+// EnableAccount lets a disabled account sign in again. What had ended stays so.
+func (r *Rooms) EnableAccount(ctx context.Context, id, by string) error {
+	return r.DB.Update(ctx, func(tx *db.Tx) error {
+		return r.People.Enable(ctx, tx, id, account.Origin{By: by})
+	})
+}
+
+// DeleteAccount removes an account for ever. Its PPIDs name nobody afterwards.
+func (r *Rooms) DeleteAccount(ctx context.Context, id, by string) error {
+	return r.DB.Update(ctx, func(tx *db.Tx) error {
+		if err := r.Grants.ForgetAccount(ctx, tx, id, "account deleted"); err != nil {
+			return err
+		}
+		return r.People.Delete(ctx, tx, id, account.Origin{By: by})
+	})
+}
+
+// OpenRegistry opens the group of an installation to look at it, which needs no
+// secrets. Call the returned function when done.
+func OpenRegistry(ctx context.Context, database string) (*registry.Registry, func() error, error) {
+	opened, err := db.Open(ctx, database)
+	if err != nil {
+		return nil, nil, err
+	}
+	group, err := registry.Open(ctx, registry.Config{DB: opened, Now: time.Now})
+	if err != nil {
+		return nil, nil, errors.Join(err, opened.Close())
+	}
+	return group, opened.Close, nil
+}
+
+// ReadGroupFile reads and checks a group file; the files it names are looked
+// for beside it.
+func ReadGroupFile(path string) (*registry.Group, error) {
+	data, err := os.ReadFile(path) //nolint:gosec // the operator names the file
+	if err != nil {
+		return nil, fmt.Errorf("group file: %w", err)
+	}
+	return registry.Parse(path, data, func(name string) ([]byte, error) {
+		if !filepath.IsAbs(name) {
+			name = filepath.Join(filepath.Dir(path), name)
+		}
+		return os.ReadFile(name) //nolint:gosec // named by the operator's own group file
+	})
+}
