@@ -95,7 +95,7 @@ func (a *app) signedIn(handler func(http.ResponseWriter, *http.Request, *appSess
 			a.startSignIn(w, r)
 			return
 		}
-		a.trace.behind(r.Context(), Person{System: partyApp, Role: "the person", Subject: session.subject, Internal: session.userID})
+		a.trace.behind(r.Context(), a.person(session.subject, session.userID))
 		if err := handler(w, r, session); err != nil {
 			a.fail(w, r, err)
 		}
@@ -126,7 +126,7 @@ func (a *app) finishSignIn(w http.ResponseWriter, r *http.Request) {
 		a.fail(w, r, err)
 		return
 	}
-	a.trace.behind(r.Context(), Person{System: partyApp, Role: "the person", Subject: identity.Subject, Internal: userID})
+	a.trace.behind(r.Context(), a.person(identity.Subject, userID))
 	a.sessions.start(w, r, &appSession{
 		userID: userID, subject: identity.Subject, idToken: identity.IDToken,
 		refresh: identity.Token.RefreshToken, tokens: map[string]*oauth2.Token{a.marketURL + " ": identity.Token},
@@ -180,9 +180,9 @@ func (a *app) home(w http.ResponseWriter, r *http.Request) {
 		a.fail(w, r, err)
 		return
 	}
+	person := a.person(session.subject, session.userID)
 	a.show(w, http.StatusOK, sitePage{
-		Person: &Person{Subject: session.subject, Internal: session.userID},
-		Items:  items, Actions: appActions,
+		Person: &person, Items: items, Actions: appActions,
 	})
 }
 

@@ -100,7 +100,7 @@ func (c *crypto) signIn(w http.ResponseWriter, r *http.Request) {
 		c.fail(w, r, errors.New("crypto knows no such name with this password"))
 		return
 	}
-	c.trace.behind(r.Context(), Person{System: partyCrypto, Role: "the person", Internal: customerID(number)})
+	c.trace.behind(r.Context(), c.person("", customerID(number)))
 	c.sessions.start(w, r, number)
 	c.done(w, r, "Signed in to crypto.")
 }
@@ -144,7 +144,7 @@ func (c *crypto) finishLink(w http.ResponseWriter, r *http.Request, number int64
 	if err != nil {
 		return fmt.Errorf("keep the link: %w", err)
 	}
-	c.trace.behind(r.Context(), Person{System: partyCrypto, Role: "the person", Subject: identity.Subject, Internal: customerID(number)})
+	c.trace.behind(r.Context(), c.person(identity.Subject, customerID(number)))
 	c.goOn(w, identity.ReturnTo)
 	return nil
 }
@@ -225,8 +225,9 @@ func (c *crypto) home(w http.ResponseWriter, r *http.Request) {
 		c.fail(w, r, err)
 		return
 	}
+	person := c.person(held.subject, customerID(number))
 	c.show(w, http.StatusOK, sitePage{
-		Person: &Person{Subject: held.subject, Internal: customerID(number)},
+		Person: &person,
 		Actions: []siteAction{
 			{Method: http.MethodPost, Path: "link", Title: "Link the market account"},
 			{Method: http.MethodPost, Path: "items", Title: "See my items"},

@@ -76,7 +76,7 @@ func (g *Group) GroupFile() string { return g.groupFile }
 // Issuer is where the authorization server of the group is to be.
 func (g *Group) Issuer() string { return g.urls[partyServer] }
 
-// Server is the listener for the authorization server.
+// Server is the listener for the authorization server, which closes it.
 func (g *Group) Server() net.Listener { return g.listeners[partyServer] }
 
 // PageURL is the page that shows what happens.
@@ -140,6 +140,7 @@ func (g *Group) Close() error {
 		faults = append(faults, server.Close())
 	}
 	g.serving.Wait()
+	delete(g.listeners, partyServer)
 	faults = append(faults, g.listeners.close())
 	for _, db := range g.databases {
 		faults = append(faults, db.Close())

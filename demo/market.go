@@ -9,6 +9,7 @@ import (
 	"net/http"
 
 	"github.com/sekisho-id/sekisho/oauth"
+	"github.com/sekisho-id/sekisho/sdk/rp"
 	"github.com/sekisho-id/sekisho/sdk/rs"
 )
 
@@ -16,6 +17,7 @@ import (
 // M-100001 and so on; to callers it names them as each caller knows them. The
 // mapping turns one into the other at the edge of every call.
 type market struct {
+	client  *rp.Client
 	guard   *rs.Guard
 	mapping *rs.Mapping
 	db      *sql.DB
@@ -92,7 +94,7 @@ func (m *market) serve(r *http.Request, user *rs.User, handle func(context.Conte
 	if err != nil {
 		return nil, err
 	}
-	m.trace.behind(ctx, Person{System: partyMarket, Role: "the person", Subject: user.Subject, Internal: internal})
+	m.trace.behind(ctx, Person{System: partyMarket, Role: "the person", Subject: user.Subject, Sector: user.Subsystem, Internal: internal})
 	value, err := handle(ctx, r, caller{user, internal})
 	if err != nil {
 		return nil, err
@@ -167,8 +169,8 @@ func (m *market) keepSettlements(r *http.Request, service *rs.Service) (count in
 		return 0, err
 	}
 	for i, one := range turned {
-		m.trace.behind(ctx, Person{System: partyMarket, Role: "the seller", Subject: told[i].Seller, Internal: one.Seller})
-		m.trace.behind(ctx, Person{System: partyMarket, Role: "the buyer", Subject: told[i].Buyer, Internal: one.Buyer})
+		m.trace.behind(ctx, Person{System: partyMarket, Role: "the seller", Subject: told[i].Seller, Sector: service.Subsystem, Internal: one.Seller})
+		m.trace.behind(ctx, Person{System: partyMarket, Role: "the buyer", Subject: told[i].Buyer, Sector: service.Subsystem, Internal: one.Buyer})
 		kept, err := m.db.ExecContext(ctx, `INSERT INTO settlement (reference, seller, buyer, amount, told_by)
 			VALUES ($1, $2, $3, $4, $5) ON CONFLICT (reference) DO NOTHING`,
 			one.Reference, one.Seller, one.Buyer, one.Amount, service.Subsystem)

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 )
 
@@ -26,9 +27,31 @@ type pageView struct {
 	URL      map[string]string
 	Ready    []member
 	Refusals []refusal
-	Steps    []Step
 	IDs      []ID
 	IDCount  int
+
+	Happenings []happening // the newest first
+}
+
+// happening is what one press of a button brought about.
+type happening struct {
+	Visit Step
+	Steps []Step
+}
+
+// happenings groups steps by the visit that came before them.
+func happenings(steps []Step) []happening {
+	var groups []happening
+	for _, step := range steps {
+		if step.From == partyBrowser || len(groups) == 0 {
+			groups = append(groups, happening{Visit: step})
+			continue
+		}
+		last := &groups[len(groups)-1]
+		last.Steps = append(last.Steps, step)
+	}
+	slices.Reverse(groups)
+	return groups
 }
 
 // act is a button that posts to a system's site and comes back to the page.
@@ -72,7 +95,7 @@ func (p *page) show(w http.ResponseWriter, r *http.Request) {
 		p.logger.Error("the ids of the person could not be read", "error", err)
 	}
 	writePage(w, p.logger, http.StatusOK, "page.html", pageView{
-		URL: p.urls, Ready: members, Refusals: refusals, Steps: steps, IDs: ids, IDCount: countIDs(ids),
+		URL: p.urls, Ready: members, Refusals: refusals, IDs: ids, IDCount: countIDs(ids), Happenings: happenings(steps),
 	})
 }
 

@@ -51,7 +51,7 @@ func (p *partner) signedIn(handler func(http.ResponseWriter, *http.Request, *app
 			p.startSignIn(w, r)
 			return
 		}
-		p.trace.behind(r.Context(), Person{System: partyPartner, Role: "the person", Subject: session.subject, Internal: session.userID})
+		p.trace.behind(r.Context(), p.person(session.subject, session.userID))
 		if err := handler(w, r, session); err != nil {
 			p.fail(w, r, err)
 		}
@@ -73,7 +73,7 @@ func (p *partner) finishSignIn(w http.ResponseWriter, r *http.Request) {
 		p.fail(w, r, err)
 		return
 	}
-	p.trace.behind(r.Context(), Person{System: partyPartner, Role: "the person", Subject: identity.Subject, Internal: userID})
+	p.trace.behind(r.Context(), p.person(identity.Subject, userID))
 	p.sessions.start(w, r, &appSession{
 		userID: userID, subject: identity.Subject, idToken: identity.IDToken,
 		refresh: identity.Token.RefreshToken, tokens: map[string]*oauth2.Token{p.marketURL + " ": identity.Token},
@@ -112,8 +112,9 @@ func (p *partner) home(w http.ResponseWriter, r *http.Request) {
 		}})
 		return
 	}
+	person := p.person(session.subject, session.userID)
 	p.show(w, http.StatusOK, sitePage{
-		Person:  &Person{Subject: session.subject, Internal: session.userID},
+		Person:  &person,
 		Actions: []siteAction{{Method: http.MethodPost, Path: "shelf", Title: "Show my items on the blog"}},
 	})
 }

@@ -78,7 +78,7 @@ func (p *pay) user(handle func(r *http.Request, who caller) (any, error)) rs.Use
 			answer(w, p.logger, nil, err)
 			return
 		}
-		p.trace.behind(r.Context(), Person{System: partyPay, Role: "the person", Subject: user.Subject, Internal: wallet})
+		p.trace.behind(r.Context(), Person{System: partyPay, Role: "the person", Subject: user.Subject, Sector: user.Subsystem, Internal: wallet})
 		value, err := handle(r, caller{user, wallet})
 		answer(w, p.logger, value, err)
 	}
@@ -103,7 +103,7 @@ func (p *pay) charge(r *http.Request, who caller) (any, error) {
 	if err := p.mapping.In(ctx, who.Subsystem, &order); err != nil {
 		return nil, err
 	}
-	p.trace.behind(ctx, Person{System: partyPay, Role: "the seller", Subject: named, Internal: order.Seller})
+	p.trace.behind(ctx, Person{System: partyPay, Role: "the seller", Subject: named, Sector: who.Subsystem, Internal: order.Seller})
 	if order.Seller != item.Seller {
 		return nil, errWrongSeller
 	}
@@ -128,7 +128,7 @@ func (p *pay) askMarket(ctx context.Context, id int64) (*Item, error) {
 	if err := p.mapping.In(ctx, partyPay, &item); err != nil {
 		return nil, err
 	}
-	p.trace.behind(ctx, Person{System: partyPay, Role: "the seller", Subject: named, Internal: item.Seller})
+	p.trace.behind(ctx, Person{System: partyPay, Role: "the seller", Subject: named, Sector: partyPay, Internal: item.Seller})
 	return &item, nil
 }
 

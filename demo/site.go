@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"embed"
 	"fmt"
-	"hash/fnv"
 	"html/template"
 	"log/slog"
 	"net/http"
@@ -19,15 +18,8 @@ var pageFiles embed.FS
 
 // templates are parsed once for the page and the sites.
 var templates = template.Must(template.New("").Funcs(template.FuncMap{
-	"hue": hue, "short": short, "life": life, "audience": audience,
+	"short": short, "life": life, "audience": audience,
 }).ParseFS(pageFiles, "page/*.html"))
-
-// hue gives equal strings equal colours, so that one sees ids change.
-func hue(id string) string {
-	sum := fnv.New32a()
-	sum.Write([]byte(id))
-	return fmt.Sprintf("hue-%d", sum.Sum32()%12)
-}
 
 // short keeps what is enough to tell ids apart by eye.
 func short(id string) string {
@@ -78,6 +70,11 @@ type siteAction struct {
 }
 
 type siteField struct{ Name, Label, Type, Autocomplete string }
+
+// person says how this site knows whom it serves.
+func (s *site) person(subject, internal string) Person {
+	return Person{System: s.party, Role: "the person", Subject: subject, Sector: s.party, Internal: internal}
+}
 
 func (s *site) show(w http.ResponseWriter, status int, page sitePage) {
 	page.Party, page.Title, page.Tagline, page.PageURL = s.party, s.title, s.tagline, s.pageURL
@@ -211,6 +208,18 @@ func (s *sessions[T]) load(r *http.Request) (value T, ok bool) {
 	defer s.mu.Unlock()
 	value, ok = s.held[cookie.Value]
 	return value, ok
+}
+
+// find looks for a session that matches, whosever browser it is.
+func (s *sessions[T]) find(match func(T) bool) (value T, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, held := range s.held {
+		if match(held) {
+			return held, true
+		}
+	}
+	return value, false
 }
 
 func (s *sessions[T]) end(w http.ResponseWriter, r *http.Request) {

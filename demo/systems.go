@@ -111,7 +111,7 @@ func (g *Group) buildMarket(ctx context.Context) (err error) {
 	}
 	store := &rs.SQLStore{DB: g.databases[partyMarket], Dialect: rs.SQLite, NewUser: newMember}
 	guard, mapping, err := g.service(ctx, partyMarket, client, store)
-	g.systems.market = &market{guard: guard, mapping: mapping, db: g.databases[partyMarket], trace: g.trace, logger: g.logger}
+	g.systems.market = &market{client: client, guard: guard, mapping: mapping, db: g.databases[partyMarket], trace: g.trace, logger: g.logger}
 	return err
 }
 
@@ -138,7 +138,7 @@ func (g *Group) buildBatch(ctx context.Context) error {
 		return err
 	}
 	g.systems.batch = &batch{
-		settling: client.ServiceClient(g.urls[partyMarket], "settle"), mapping: g.systems.pay.mapping,
+		client: client, settling: client.ServiceClient(g.urls[partyMarket], "settle"), mapping: g.systems.pay.mapping,
 		db: g.databases[partyPay], marketURL: g.urls[partyMarket],
 	}
 	return nil

@@ -30,43 +30,45 @@ var siteParties = []string{partyApp, partyCrypto, partyPartner}
 
 // Step is one thing that happened between two parties.
 type Step struct {
-	Number  int      `json:"number"`
-	From    string   `json:"from"`
-	To      string   `json:"to"`
-	Title   string   `json:"title"`
-	Running bool     `json:"running,omitempty"`
-	Refusal *Refusal `json:"refusal,omitempty"`
-	Tokens  []Token  `json:"tokens,omitempty"`
-	People  []Person `json:"people,omitempty"`
+	Number  int
+	From    string
+	To      string
+	Title   string
+	Running bool
+	Refusal *Refusal
+	Tokens  []Token
+	People  []Person
 
 	revision int // of the trace, when this step last changed
 }
 
 // Refusal is an answer that said no, with the error code on the wire.
 type Refusal struct {
-	Status int    `json:"status"`
-	Code   string `json:"code"`
-	Why    string `json:"why,omitempty"`
+	Status int
+	Code   string
+	Why    string
 }
 
 // Token is what a token says, never the token.
 type Token struct {
-	Kind     string   `json:"kind"`
-	Client   string   `json:"client,omitempty"`
-	Subject  string   `json:"subject,omitempty"`
-	Service  bool     `json:"service,omitempty"` // service context: speaks for no person
-	Audience []string `json:"audience,omitempty"`
-	Scopes   []string `json:"scopes,omitempty"`
-	Chain    []string `json:"chain,omitempty"` // actors, the present one first
-	Life     int64    `json:"life,omitempty"`  // seconds from issue to expiry
+	Kind     string
+	Client   string
+	Subject  string
+	Service  bool // service context: speaks for no person
+	Audience []string
+	Scopes   []string
+	Chain    []string // actors, the present one first
+	Life     int64    // seconds from issue to expiry
+	Expires  int64
 }
 
 // Person says which internal id stands behind a subject, in one system.
 type Person struct {
-	System   string `json:"system"`
-	Role     string `json:"role"` // caller, seller, buyer
-	Subject  string `json:"subject,omitempty"`
-	Internal string `json:"internal"`
+	System   string // which knows the person
+	Role     string // the person, the seller, the buyer
+	Subject  string
+	Sector   string // the system whose subject it is
+	Internal string // the own id of System
 }
 
 // longestTrace bounds the memory of an example that is left running.
@@ -187,7 +189,7 @@ func (t *Trace) behind(ctx context.Context, person Person) {
 	if !ok || person.Internal == "" {
 		return
 	}
-	if person.Subject != "" && slices.Contains(siteParties, person.System) {
+	if person.Subject != "" && person.Sector == person.System && slices.Contains(siteParties, person.System) {
 		t.mu.Lock()
 		t.visitor = person
 		t.mu.Unlock()
@@ -216,10 +218,19 @@ func readToken(kind, compact string) Token {
 		return token
 	}
 	token.Client, token.Subject, token.Audience = claims.ClientID, claims.Subject, claims.Audience
+	if token.Client == "" && len(claims.Audience) > 0 {
+		token.Client = claims.Audience[0] // an ID token is for the client itself
+	}
 	token.Scopes, token.Chain = claims.Scope, claims.Actor.Chain()
 	token.Service = claims.ClientID != "" && claims.ServiceContext()
-	token.Life = claims.ExpiresAt - claims.IssuedAt
+	token.Life, token.Expires = claims.ExpiresAt-claims.IssuedAt, claims.ExpiresAt
 	return token
+}
+
+// Sector is the system whose subject the token carries.
+func (t Token) Sector() string {
+	subsystem, _, _ := strings.Cut(t.Client, ".")
+	return subsystem
 }
 
 // partyOf names the party of a client: its subsystem, except that the batch

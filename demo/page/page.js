@@ -5,6 +5,8 @@
 
 const pace = matchMedia("(prefers-reduced-motion: reduce)").matches ? 0 : 420; // ms a step
 const seenKey = "sekisho-demo-seen";
+const scrollKey = "sekisho-demo-scroll";
+const narrow = matchMedia("(max-width: 56rem)");
 const waiting = [];
 let playing = false;
 let fetching = null;
@@ -20,8 +22,13 @@ new EventSource("/events").onmessage = (event) => {
   waiting.sort((a, b) => a.number - b.number);
   if (news.first && waiting.length > 12) waiting.splice(0, waiting.length - 12);
   refresh(news.first);
+  if (narrow.matches && news.first && waiting.length > 0) document.querySelector(".see").scrollIntoView();
   if (!playing) play();
 };
+
+// A button leads to another site and back: stay where one was.
+addEventListener("pagehide", () => sessionStorage.setItem(scrollKey, String(scrollY)));
+if (!narrow.matches) scrollTo(0, Number(sessionStorage.getItem(scrollKey) || 0));
 
 async function play() {
   playing = true;
