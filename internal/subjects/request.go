@@ -7,6 +7,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"slices"
 	"strconv"
 
 	"github.com/sekisho-id/sekisho/oauth"
@@ -130,28 +131,28 @@ func nextString(tokens *json.Decoder) (string, error) {
 	return text, nil
 }
 
+// nextStrings reads a list of strings in one go: it is most of the body.
 func nextStrings(tokens *json.Decoder) ([]string, error) {
-	token, err := tokens.Token()
-	if err != nil {
+	var raw json.RawMessage
+	if err := tokens.Decode(&raw); err != nil {
 		return nil, err
 	}
-	if token != json.Delim('[') {
+	var list []string
+	if raw[0] != '[' || json.Unmarshal(raw, &list) != nil {
 		return nil, errNotStrings
 	}
-	list := make([]string, 0, 16)
-	for tokens.More() {
-		if len(list) == MaxSubjects {
-			return nil, errTooMany
-		}
-		text, err := nextString(tokens)
-		if errors.Is(err, errNotString) {
-			return nil, errNotStrings
-		}
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, text)
+	switch {
+	case len(list) > MaxSubjects:
+		return nil, errTooMany
+	case slices.Contains(list, "") && hasNull(raw):
+		return nil, errNotStrings
 	}
-	_, err = tokens.Token()
-	return list, err
+	return list, nil
+}
+
+// hasNull tells a null in a list from an empty string, which encoding/json takes
+// for the same.
+func hasNull(raw json.RawMessage) bool {
+	var list []*string
+	return json.Unmarshal(raw, &list) != nil || slices.Contains(list, nil)
 }
