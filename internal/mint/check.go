@@ -3,11 +3,13 @@ package mint
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/sekisho-id/sekisho/internal/account"
 	"github.com/sekisho-id/sekisho/internal/grant"
+	"github.com/sekisho-id/sekisho/internal/jose"
 	"github.com/sekisho-id/sekisho/internal/keyring"
 	"github.com/sekisho-id/sekisho/internal/registry"
 	"github.com/sekisho-id/sekisho/oauth"
@@ -120,6 +122,9 @@ func (m *Mint) readAccess(token string) (claims *oauth.AccessTokenClaims, opaque
 			return nil, true, fmt.Errorf("%w: not sealed here", ErrInvalid)
 		}
 	} else if payload, err = m.Keys.Verify(keyring.Access, token); err != nil {
+		if !errors.Is(err, jose.ErrSignature) {
+			m.decoy.verify()
+		}
 		return nil, false, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	claims = new(oauth.AccessTokenClaims)

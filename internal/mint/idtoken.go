@@ -21,9 +21,10 @@ type IDToken struct {
 	Who         account.Ref
 	SignIn      SignIn
 	Nonce       string
-	AccessToken string       // the one issued beside it, for at_hash; may be empty
-	Actor       *oauth.Actor // only after an exchange
-	NotAfter    time.Time    // latest exp; zero means the usual life
+	AccessToken string         // the one issued beside it, for at_hash; may be empty
+	About       map[string]any // claims about the person that the client asked for by name
+	Actor       *oauth.Actor   // only after an exchange
+	NotAfter    time.Time      // latest exp; zero means the usual life
 }
 
 // IDToken makes an ID token with the algorithm that its client chose.
@@ -46,7 +47,7 @@ func (m *Mint) IDToken(t IDToken) (Issued, error) {
 	if t.SignIn.Session != nil {
 		claims.SessionID = m.Pairwise.SessionID(sector, *t.SignIn.Session)
 	}
-	payload, err := json.Marshal(claims)
+	payload, err := withMore(claims, t.About)
 	if err != nil {
 		return Issued{}, err
 	}
@@ -59,6 +60,21 @@ func (m *Mint) IDToken(t IDToken) (Issued, error) {
 		IssuedAt:  time.Unix(claims.IssuedAt, 0),
 		ExpiresAt: time.Unix(claims.ExpiresAt, 0),
 	}, nil
+}
+
+// withMore writes the claims with others behind them. No name is in both: what
+// is asked for by name are claims of an account.
+func withMore(claims oauth.IDTokenClaims, more map[string]any) ([]byte, error) {
+	payload, err := json.Marshal(claims)
+	if err != nil || len(more) == 0 {
+		return payload, err
+	}
+	others, err := json.Marshal(more)
+	if err != nil {
+		return nil, err
+	}
+	payload[len(payload)-1] = ','
+	return append(payload, others[1:]...), nil
 }
 
 // idPurpose is the key that signs ID tokens of a client.

@@ -45,6 +45,7 @@ type Mint struct {
 	Config
 	references cipher.Block
 	opaque     *secret.Box
+	decoy      *decoy
 }
 
 // New makes a Mint with the data keys of the keyring.
@@ -57,5 +58,9 @@ func New(c Config) (*Mint, error) {
 	if err != nil {
 		return nil, fmt.Errorf("key of opaque tokens: %w", err)
 	}
-	return &Mint{Config: c, references: references, opaque: opaque}, nil
+	decoy, err := newDecoy()
+	if err != nil {
+		return nil, err
+	}
+	return &Mint{Config: c, references: references, opaque: opaque, decoy: decoy}, nil
 }

@@ -5,6 +5,8 @@ import (
 	"slices"
 
 	"github.com/sekisho-id/sekisho/internal/account"
+	"github.com/sekisho-id/sekisho/internal/grant"
+	"github.com/sekisho-id/sekisho/internal/registry"
 	"github.com/sekisho-id/sekisho/oauth"
 )
 
@@ -73,23 +75,38 @@ func claimsSupported() []string {
 	return names
 }
 
-// askedOfUserinfo lists the claims that a claims parameter asks of userinfo
-// (OIDC Core §5.5). It was checked when the grant was made; one that does not
-// parse asks for nothing.
-func askedOfUserinfo(parameter string) []string {
-	if parameter == "" {
-		return nil
+// asked are the names that a claims parameter asks for, in either place
+// (OIDC Core §5.5).
+type asked struct {
+	Userinfo map[string]json.RawMessage `json:"userinfo"`
+	IDToken  map[string]json.RawMessage `json:"id_token"`
+}
+
+// readAsked reads the claims parameter of a grant. It was checked when the grant
+// was made; one that does not parse asks for nothing.
+func readAsked(given *grant.Grant) (names asked) {
+	if given.Claims == "" || json.Unmarshal([]byte(given.Claims), &names) != nil {
+		return asked{}
 	}
-	var asked struct {
-		Userinfo map[string]json.RawMessage `json:"userinfo"`
-	}
-	if err := json.Unmarshal([]byte(parameter), &asked); err != nil {
-		return nil
-	}
-	var names []string
-	for name := range asked.Userinfo {
-		names = append(names, name)
-	}
-	slices.Sort(names)
 	return names
+}
+
+// released are the claims about a person that the scopes give, and those that
+// are asked for by name. By name a client gets only what it could have got by
+// a scope: declared for it, and where people are asked for consent, consented.
+func (d *Door) released(client *registry.Client, given *grant.Grant, person *account.Account, scopes oauth.Scopes, names map[string]json.RawMessage) map[string]any {
+	group := d.Registry.Current()
+	claims := map[string]any{}
+	for _, c := range personClaims() {
+		_, byName := names[c.name]
+		byName = byName && group.MaySignIn(client, c.scope) &&
+			(!client.Subsystem.Scenario.NeedsConsent() || slices.Contains(given.Scopes[d.Issuer], c.scope))
+		if !byName && !scopes.Has(c.scope) {
+			continue
+		}
+		if value := c.value(person); value != nil {
+			claims[c.name] = value
+		}
+	}
+	return claims
 }

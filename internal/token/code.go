@@ -23,7 +23,7 @@ func (d *Door) code(ctx context.Context, c call) (answer, error) {
 		ClientID:    c.client.ID,
 		RedirectURI: c.redirectURI,
 		Verifier:    c.verifier,
-		Refresh:     d.mayRefresh(c),
+		Refresh:     true,
 		Check: func(given *grant.Grant) (err error) {
 			target, err = c.grantTarget(stillAllowed(c.group, c.client, given.Scopes))
 			return err
@@ -32,5 +32,5 @@ func (d *Door) code(ctx context.Context, c call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	return d.personAnswer(c, given, target, refreshToken, given.Nonce)
+	return d.personAnswer(ctx, c, authorized{given, target, refreshToken, given.Nonce})
 }

@@ -50,7 +50,7 @@ func newMetadata(issuer string) document {
 		ClaimsParameterSupported:                   true,
 		ACRValuesSupported:                         []string{"aal1"},
 		UILocalesSupported:                         []string{"en", "ja"},
-		PromptValuesSupported:                      []string{"none", "login", "consent"},
+		PromptValuesSupported:                      []string{"none", "login", "consent", "select_account", "create"},
 		// A list without none says that unsigned request objects are not
 		// taken; the two members below say that no others are either.
 		RequestObjectSigningAlgValuesSupported:     []string{"RS256", "ES256"},

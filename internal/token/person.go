@@ -1,17 +1,31 @@
 package token
 
 import (
+	"context"
+	"errors"
 	"slices"
 
+	"github.com/sekisho-id/sekisho/internal/account"
+	"github.com/sekisho-id/sekisho/internal/db"
 	"github.com/sekisho-id/sekisho/internal/grant"
 	"github.com/sekisho-id/sekisho/internal/mint"
+	"github.com/sekisho-id/sekisho/internal/registry"
 	"github.com/sekisho-id/sekisho/oauth"
 )
 
-// personAnswer makes the tokens that a grant of a person gives: an access
-// token, an ID token if openid is granted, and the refresh token that the grant
-// room made. The code and the refresh grants end here.
-func (d *Door) personAnswer(c call, given *grant.Grant, target target, refreshToken, nonce string) (answer, error) {
+// authorized is what a person's authorization gives at one token request.
+type authorized struct {
+	given        *grant.Grant
+	target       target
+	refreshToken string
+	nonce        string
+}
+
+// personAnswer makes the tokens: an access token, an ID token if openid is
+// granted, and the refresh token that the grant room made. The code and the
+// refresh grants end here.
+func (d *Door) personAnswer(ctx context.Context, c call, a authorized) (answer, error) {
+	given, target := a.given, a.target
 	how := mint.SignIn{
 		Session: given.SessionID, At: given.AuthTime, Exact: given.ExactAuthTime,
 		ACR: given.ACR, AMR: given.AMR,
@@ -27,12 +41,16 @@ func (d *Door) personAnswer(c call, given *grant.Grant, target target, refreshTo
 		AccessToken:  access.Token,
 		TokenType:    oauth.Bearer,
 		ExpiresIn:    access.ExpiresIn(),
-		RefreshToken: refreshToken,
+		RefreshToken: a.refreshToken,
 		Scope:        target.scopes,
 	}
 	if d.wantsIDToken(c, given) {
+		about, err := d.askedOfIDToken(ctx, c.client, given)
+		if err != nil {
+			return answer{}, err
+		}
 		id, err := d.Mint.IDToken(mint.IDToken{
-			Client: c.client, Who: given.Ref, SignIn: how, Nonce: nonce, AccessToken: access.Token,
+			Client: c.client, Who: given.Ref, SignIn: how, Nonce: a.nonce, AccessToken: access.Token, About: about,
 		})
 		if err != nil {
 			return answer{}, err
@@ -49,7 +67,23 @@ func (d *Door) wantsIDToken(c call, given *grant.Grant) bool {
 		(c.scopes == nil || c.scopes.Has(oauth.ScopeOpenID))
 }
 
-// mayRefresh reports whether a client gets refresh tokens at all.
-func (d *Door) mayRefresh(c call) bool {
-	return c.client.AllowsGrant(oauth.GrantRefreshToken) == nil
+// askedOfIDToken are the claims about the person that a client wants in the ID
+// token itself. Scopes put none there: they are for userinfo (OIDC Core §5.4).
+func (d *Door) askedOfIDToken(ctx context.Context, client *registry.Client, given *grant.Grant) (map[string]any, error) {
+	names := readAsked(given).IDToken
+	if len(names) == 0 {
+		return nil, nil
+	}
+	var person *account.Account
+	err := d.DB.Read(ctx, func(tx *db.Tx) (err error) {
+		person, err = d.People.ByID(ctx, tx, given.AccountID)
+		return err
+	})
+	if errors.Is(err, account.ErrUnknown) {
+		return nil, grant.ErrAccount // deleted since the grant was looked at
+	}
+	if err != nil {
+		return nil, err
+	}
+	return d.released(client, given, person, nil, names), nil
 }

@@ -27,5 +27,5 @@ func (d *Door) refresh(ctx context.Context, c call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	return d.personAnswer(c, given, target, successor, "") // OIDC Core §12.2: no nonce
+	return d.personAnswer(ctx, c, authorized{given, target, successor, ""}) // no nonce: OIDC Core §12.2
 }

@@ -183,7 +183,7 @@ func (b *bundle) open(ctx context.Context, path string) (err error) {
 		}
 	}
 	b.people, err = account.Open(ctx, account.Config{
-		DB: b.db, Hasher: secret.NewHasher(secret.HasherConfig{}), DeviceKey: b.keys.Secret("device"), Generation: 1, Now: b.clock.Now,
+		DB: b.db, Hasher: secret.NewHasher(secret.HasherConfig{Memory: 64, Time: 1}), DeviceKey: b.keys.Secret("device"), Generation: 1, Now: b.clock.Now,
 	})
 	if err != nil {
 		return err
@@ -445,16 +445,20 @@ func (b *bundle) bearer(method, accessToken string) answer {
 }
 
 // headerOf reads the header of a JWT.
-func headerOf(t testing.TB, jwt string) map[string]string {
+func headerOf(t testing.TB, jwt string) map[string]any { return segmentOf(t, jwt, 0) }
+
+// payloadOf reads the claims of a JWT.
+func payloadOf(t testing.TB, jwt string) map[string]any { return segmentOf(t, jwt, 1) }
+
+func segmentOf(t testing.TB, jwt string, i int) map[string]any {
 	t.Helper()
-	segment, _, _ := strings.Cut(jwt, ".")
-	data, err := base64.RawURLEncoding.DecodeString(segment)
+	data, err := base64.RawURLEncoding.DecodeString(strings.Split(jwt, ".")[i])
 	if err != nil {
 		t.Fatal(err)
 	}
-	var header map[string]string
-	if err := json.Unmarshal(data, &header); err != nil {
+	var members map[string]any
+	if err := json.Unmarshal(data, &members); err != nil {
 		t.Fatal(err)
 	}
-	return header
+	return members
 }

@@ -3,6 +3,7 @@ package token
 import (
 	"context"
 	"errors"
+	"maps"
 	"mime"
 	"net/http"
 	"net/url"
@@ -47,12 +48,9 @@ func (d *Door) userinfo(w http.ResponseWriter, r *http.Request) (map[string]any,
 	if err != nil {
 		return nil, err
 	}
-	answer := d.released(user, person, given)
-	names := make([]string, 0, len(answer))
-	for name := range answer {
-		names = append(names, name)
-	}
-	slices.Sort(names)
+	answer := d.released(user.Client, given, person, user.Claims.Scope, readAsked(given).Userinfo)
+	names := slices.Sorted(maps.Keys(answer))
+	answer["sub"] = user.Claims.Subject
 	err = d.Audit.Enqueue(audit.Record{
 		At: d.Now(), Event: audit.UserinfoServed, Outcome: audit.OK,
 		Client: user.Client.ID, Account: person.ID, Grant: user.Grant,
@@ -148,25 +146,4 @@ func (d *Door) personOf(ctx context.Context, user *mint.User) (person *account.A
 		return nil, nil, mint.ErrInvalid
 	}
 	return person, given, err
-}
-
-// released is what userinfo tells: sub, the claims of the token's scopes, and
-// those asked for by name with the claims parameter, which a client gets only
-// if it could have asked for their scope, and of a person who is asked for
-// consent only if they gave it.
-func (d *Door) released(user *mint.User, person *account.Account, given *grant.Grant) map[string]any {
-	group := d.Registry.Current()
-	asked := askedOfUserinfo(given.Claims)
-	answer := map[string]any{"sub": user.Claims.Subject}
-	for _, c := range personClaims() {
-		byName := slices.Contains(asked, c.name) && group.MaySignIn(user.Client, c.scope) &&
-			(!user.Client.Subsystem.Scenario.NeedsConsent() || slices.Contains(given.Scopes[d.Issuer], c.scope))
-		if !byName && !user.Claims.Scope.Has(c.scope) {
-			continue
-		}
-		if value := c.value(person); value != nil {
-			answer[c.name] = value
-		}
-	}
-	return answer
 }

@@ -97,6 +97,29 @@ func TestUserinfoByNameNeedsWhatAScopeWouldNeed(t *testing.T) {
 	}
 }
 
+func TestIDTokenTellsOnlyWhatIsAskedOfIt(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	scopes := grant.Scopes{issuer: {"openid", "profile", "email"}}
+	about := func(claims string) map[string]any {
+		code := b.code(signIn{client: "market-app.web", redirectURI: webRedirect, scopes: scopes, claims: claims})
+		first := b.tokens(public("market-app.web"), redemption(code, webRedirect)...)
+		for _, jwt := range []string{first.IDToken, b.tokens(public("market-app.web"), refreshWith(first.RefreshToken)...).IDToken} {
+			if _, err := b.mint.CheckIDTokenHint(t.Context(), jwt); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return payloadOf(t, first.IDToken)
+	}
+	if got := about(""); got["name"] != nil || got["email"] != nil {
+		t.Errorf("scopes put claims into the ID token: %v", got)
+	}
+	got := about(`{"id_token":{"email":{"essential":true},"auth_time":null},"userinfo":{"name":null}}`)
+	if got["email"] != "aiko@example.test" || got["name"] != nil || got["nonce"] != "n-1" || got["sub"] != b.subject("market-app") {
+		t.Errorf("claims %v", got)
+	}
+}
+
 func TestUserinfoWays(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
