@@ -57,8 +57,10 @@ func TestGoOIDCAndOAuth2(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	endpoint := provider.Endpoint()
+	endpoint.AuthStyle = oauth2.AuthStyleInHeader // else x/oauth2 hides an error behind a second try
 	config := &oauth2.Config{
-		ClientID: "market-app.web", ClientSecret: appSecret, Endpoint: provider.Endpoint(),
+		ClientID: "market-app.web", ClientSecret: appSecret, Endpoint: endpoint,
 		RedirectURL: rp.URL + "/app", Scopes: []string{"openid", "email", "items.read", "charge", "offline_access"},
 	}
 
@@ -95,9 +97,8 @@ func TestGoOIDCAndOAuth2(t *testing.T) {
 	}
 
 	t.Run("refresh", func(t *testing.T) {
-		refreshed, err := config.TokenSource(ctx, &oauth2.Token{RefreshToken: token.RefreshToken}).Token()
+		_, err := config.TokenSource(ctx, &oauth2.Token{RefreshToken: token.RefreshToken}).Token()
 		refusedWith(t, err, "invalid_target")
-		_ = refreshed
 		answer := post(t, provider.Endpoint().TokenURL, "market-app.web", appSecret, url.Values{
 			"grant_type": {"refresh_token"}, "refresh_token": {token.RefreshToken}, "resource": {marketAPI},
 		})

@@ -47,20 +47,20 @@ subsystems:
     scenario: app
     identity: [profile, email]
     clients:
-      web: { secret_sha256: [$HASH_APP], redirect_uris: [$RP/app], post_logout_redirect_uris: [$RP/bye] }
-      spa: { type: spa, redirect_uris: [$RP/spa] }
+      web: { secret_sha256: [$HASH_APP], redirect_uris: ["$RP/app"], post_logout_redirect_uris: ["$RP/bye"] }
+      spa: { type: spa, redirect_uris: ["$RP/spa"] }
   shops:
     scenario: app
     clients:
-      web: { secret_sha256: [$HASH_APP], redirect_uris: [$RP/shops] }
+      web: { secret_sha256: [$HASH_APP], redirect_uris: ["$RP/shops"] }
   crypto:
     scenario: backend
     clients:
-      backend: { secret_sha256: [$HASH_CRYPTO], redirect_uris: [$RP/crypto] }
+      backend: { secret_sha256: [$HASH_CRYPTO], redirect_uris: ["$RP/crypto"] }
   partner:
     scenario: third_party
     clients:
-      web: { secret_sha256: [$HASH_PARTNER], redirect_uris: [$RP/partner] }
+      web: { secret_sha256: [$HASH_PARTNER], redirect_uris: ["$RP/partner"] }
 calls:
   - { from: market-app, to: market, user: [items.read, items.write] }
   - { from: market-app, to: pay, user: [charge] }
