@@ -64,6 +64,9 @@ func readMaxAge(_ context.Context, a *asking) error {
 	age := int64(seconds) //nolint:gosec // of 31 bits
 	a.request.MaxAge = &age
 	a.request.ExactTime = true
+	if age == 0 {
+		a.request.Prompt.Login = true // OIDC Core §3.1.2.1: zero asks for what prompt=login asks
+	}
 	return nil
 }
 

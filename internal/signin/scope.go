@@ -82,11 +82,11 @@ func (p scopePolicy) holders(scope string) ([]*registry.Resource, *oauth.Error) 
 	var holders []*registry.Resource
 	var refusal *oauth.Error
 	for _, resource := range known {
-		switch why := p.refuse(resource, scope); {
-		case why != nil:
-			refusal = why
-		default:
+		why := p.refuse(resource, scope)
+		if why == nil {
 			holders = append(holders, resource)
+		} else if refusal == nil {
+			refusal = why
 		}
 	}
 	if len(holders) == 0 {

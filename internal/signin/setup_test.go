@@ -530,3 +530,36 @@ func (b *bundle) count(query string, args ...any) int {
 	}
 	return n
 }
+
+// cookie is the value of one of the browser's cookies.
+func (w *browser) cookie(name string) string {
+	u, err := url.Parse(w.b.issuer)
+	if err != nil {
+		w.b.t.Fatal(err)
+	}
+	for _, cookie := range w.client.Jar.Cookies(u) {
+		if cookie.Name == name {
+			return cookie.Value
+		}
+	}
+	return ""
+}
+
+func (w *browser) setCookie(name, value string) {
+	u, err := url.Parse(w.b.issuer)
+	if err != nil {
+		w.b.t.Fatal(err)
+	}
+	w.client.Jar.SetCookies(u, []*http.Cookie{{Name: name, Value: value, Path: "/", Secure: true}})
+}
+
+// authorizePost is authorize by POST, for what no URL can hold.
+func (w *browser) authorizePost(pairs ...string) answer {
+	values, err := url.ParseQuery(ask(pairs...))
+	if err != nil {
+		w.b.t.Fatal(err)
+	}
+	return w.post("/oauth2/authorize", values)
+}
+
+func (b *bundle) origin() account.Origin { return account.Origin{By: "test"} }
