@@ -41,7 +41,7 @@ func newAuthentication(config *Config) (authentication, error) {
 	}
 	switch {
 	case config.ClientID == "":
-		return auth, errNoClientID
+		return auth, errors.New("rp: Config.ClientID is empty")
 	case config.Key == nil:
 		return auth, nil
 	case config.Secret != "":

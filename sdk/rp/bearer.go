@@ -17,29 +17,32 @@ type credential struct {
 	key   string
 }
 
+type findCredential func(context.Context) (credential, error)
+
 // bearer makes the HTTP client of a token. Its Timeout may be changed.
-func (c *Client) bearer(credential func(context.Context) (credential, error)) *http.Client {
+func (c *Client) bearer(find findCredential) *http.Client {
 	base := c.http.Transport
 	if base == nil {
 		base = http.DefaultTransport
 	}
 	return &http.Client{
 		Timeout:       callTimeout,
-		Transport:     &bearerTransport{base: base, credential: credential, tokens: c.tokens},
+		Transport:     &bearerTransport{base: base, find: find, tokens: c.tokens},
 		CheckRedirect: sameOrigin,
 	}
 }
 
 // bearerTransport adds the token to each request. When the resource server
-// does not accept it, it is forgotten, so that the next call gets another.
+// does not accept it (any more), it is forgotten, so that the next call gets
+// another.
 type bearerTransport struct {
-	base       http.RoundTripper
-	credential func(context.Context) (credential, error)
-	tokens     *tokens
+	base   http.RoundTripper
+	find   findCredential
+	tokens *tokens
 }
 
 func (t *bearerTransport) RoundTrip(request *http.Request) (*http.Response, error) {
-	credential, err := t.credential(request.Context())
+	held, err := t.find(request.Context())
 	if err != nil {
 		if request.Body != nil {
 			request.Body.Close()
@@ -48,10 +51,10 @@ func (t *bearerTransport) RoundTrip(request *http.Request) (*http.Response, erro
 	}
 	// A RoundTripper must not change the request it was given.
 	authorized := request.Clone(request.Context())
-	authorized.Header.Set("Authorization", "Bearer "+credential.token.AccessToken)
+	authorized.Header.Set("Authorization", "Bearer "+held.token.AccessToken)
 	response, err := t.base.RoundTrip(authorized)
 	if err == nil && response.StatusCode == http.StatusUnauthorized {
-		t.tokens.drop(credential.key, credential.token)
+		t.tokens.drop(held.key, held.token)
 	}
 	return response, err
 }

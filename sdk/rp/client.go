@@ -3,7 +3,6 @@ package rp
 import (
 	"context"
 	"crypto"
-	"errors"
 	"net/http"
 	"strings"
 	"time"
@@ -77,5 +76,3 @@ func SubsystemOf(clientID string) string {
 	subsystem, _, _ := strings.Cut(clientID, ".")
 	return subsystem
 }
-
-var errNoClientID = errors.New("rp: Config.ClientID is empty")

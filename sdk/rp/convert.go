@@ -23,7 +23,7 @@ func (c *Client) Convert(ctx context.Context, from, to string, subjects []string
 	converted := make([]string, len(subjects))
 	var places []int
 	var batch []string
-	size := 0
+	size := 0 // of batch as JSON
 	flush := func() error {
 		if len(batch) == 0 {
 			return nil
@@ -44,24 +44,24 @@ func (c *Client) Convert(ctx context.Context, from, to string, subjects []string
 		if !sendable(subject) {
 			continue // nobody has it, so nobody needs to be asked
 		}
-		if len(batch) == maxSubjects || size+len(subject)+3 > maxBodyBytes {
+		length := len(`"",`) + len(subject) + strings.Count(subject, `"`) + strings.Count(subject, `\`)
+		if len(batch) == maxSubjects || size+length > maxBodyBytes {
 			if err := flush(); err != nil {
 				return nil, err
 			}
 		}
-		places, batch, size = append(places, i), append(batch, subject), size+len(subject)+3
+		places, batch, size = append(places, i), append(batch, subject), size+length
 	}
 	return converted, flush()
 }
 
-// sendable reports whether a string can be a subject at all: printable ASCII
-// that JSON writes as it is.
+// sendable reports whether a string can be a subject at all: printable ASCII.
 func sendable(subject string) bool {
 	if subject == "" || len(subject) > maxSubjectBytes {
 		return false
 	}
 	for i := range len(subject) {
-		if c := subject[i]; c <= 0x20 || c > 0x7e || strings.IndexByte(`"\<>&`, c) >= 0 {
+		if c := subject[i]; c < 0x20 || c > 0x7e {
 			return false
 		}
 	}

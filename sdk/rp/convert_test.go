@@ -15,8 +15,8 @@ func TestConvertKeepsTheOrder(t *testing.T) {
 	t.Parallel()
 	issuer, client := setup(t, "market.backend")
 	asked := []string{"alice.market-app", "", "ghost.market-app", "bob.market-app", "alice.pay", "alice.market-app",
-		"a\"b", "日本", strings.Repeat("x", 256), "<alice>"}
-	want := []string{"alice.market", "", "", "bob.market", "", "alice.market", "", "", "", ""}
+		"日本", strings.Repeat("x", 256), "a\nb", `"\\<&> .market-app`}
+	want := []string{"alice.market", "", "", "bob.market", "", "alice.market", "", "", "", `"\\<&> .market`}
 	got, err := client.Convert(t.Context(), "market-app", "market", asked)
 	if err != nil {
 		t.Fatal(err)
@@ -24,7 +24,7 @@ func TestConvertKeepsTheOrder(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	sent := [][]string{{"alice.market-app", "ghost.market-app", "bob.market-app", "alice.pay", "alice.market-app"}}
+	sent := [][]string{{"alice.market-app", "ghost.market-app", "bob.market-app", "alice.pay", "alice.market-app", `"\\<&> .market-app`}}
 	if diff := cmp.Diff(sent, issuer.Batches()); diff != "" {
 		t.Errorf("what can be nobody's was sent: %s", diff)
 	}
@@ -48,13 +48,16 @@ func TestConvertAsksNothingForNothing(t *testing.T) {
 
 func TestConvertSplitsLongLists(t *testing.T) {
 	t.Parallel()
-	for name, width := range map[string]int{"by number": 8, "by size": 250} {
+	for name, width := range map[string]int{"by number": 8, "by size": 250, "by size of what needs escapes": 249} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			issuer, client := setup(t, "market.backend")
 			asked, want := make([]string, 2500), make([]string, 2500)
 			for i := range asked {
 				person := fmt.Sprintf("%0*d", width-len(".pay"), i)
+				if width%2 == 1 {
+					person = strings.ReplaceAll(person, "0", `"`)
+				}
 				asked[i], want[i] = person+".pay", person+".market"
 			}
 			got, err := client.Convert(t.Context(), "pay", "market", asked)

@@ -42,11 +42,13 @@ func (c *Client) postForm(ctx context.Context, endpoint string, form url.Values,
 
 // postJSON sends a JSON body under a bearer token.
 func (c *Client) postJSON(ctx context.Context, endpoint, token string, body, answer any) error {
-	encoded, err := json.Marshal(body)
-	if err != nil {
+	var encoded bytes.Buffer
+	encoder := json.NewEncoder(&encoded)
+	encoder.SetEscapeHTML(false) // six bytes for one, where the size is limited
+	if err := encoder.Encode(body); err != nil {
 		return err
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint, bytes.NewReader(encoded))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint, &encoded)
 	if err != nil {
 		return err
 	}

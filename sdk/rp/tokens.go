@@ -21,6 +21,7 @@ const (
 	expiryMargin  = 5 * time.Second // not to be sent when it may die on the way
 	renewalPause  = 5 * time.Second // between attempts to renew behind while the server is away
 	renewalMargin = time.Minute     // at most; a fifth of the life for shorter ones
+	dropPause     = 5 * time.Second // a token that is refused when it is new is not made better by another
 )
 
 // tokens remembers tokens by what they were asked for, and asks for each once
@@ -33,6 +34,7 @@ type tokens struct {
 
 type heldToken struct {
 	token *oauth2.Token
+	since time.Time
 
 	mu      sync.Mutex
 	renewAt time.Time // zero: not renewed, only replaced
@@ -74,7 +76,7 @@ func (t *tokens) fly(ctx context.Context, key string, early bool, fetch fetchTok
 		if err != nil {
 			return nil, err
 		}
-		held := &heldToken{token: token}
+		held := &heldToken{token: token, since: t.now()}
 		if early {
 			left := token.Expiry.Sub(t.now())
 			held.renewAt = token.Expiry.Add(-min(renewalMargin, left/5))
@@ -85,9 +87,11 @@ func (t *tokens) fly(ctx context.Context, key string, early bool, fetch fetchTok
 }
 
 // drop forgets a token that a resource server did not accept, unless another
-// has taken its place already.
+// has taken its place already. A new one is kept: a resource server that
+// refuses all must not turn each call into a token request.
 func (t *tokens) drop(key string, refused *oauth2.Token) {
-	if held, found := t.held.Get(key); found && held.token.AccessToken == refused.AccessToken {
+	held, found := t.held.Get(key)
+	if found && held.token.AccessToken == refused.AccessToken && t.now().Sub(held.since) >= dropPause {
 		t.held.Delete(key)
 	}
 }

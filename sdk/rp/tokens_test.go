@@ -106,16 +106,19 @@ func TestServiceClientForgetsARefusedToken(t *testing.T) {
 		mu.Lock()
 		defer mu.Unlock()
 		seen = append(seen, r.Header.Get("Authorization"))
-		if len(seen) == 1 {
+		if len(seen) <= 2 {
 			w.WriteHeader(http.StatusUnauthorized)
 		}
 	}))
 	t.Cleanup(api.Close)
-	for range 3 {
+	for n := range 4 {
+		if n == 1 {
+			issuer.Clock.Advance(5 * time.Second) // refused at once is kept, refused later is not
+		}
 		get(t, client.ServiceClient(market, "settle"), api.URL)
 	}
-	if seen[0] == seen[1] || seen[1] != seen[2] {
-		t.Errorf("sent %q, want another token after the 401 and the same after the 200", seen)
+	if seen[0] != seen[1] || seen[1] == seen[2] || seen[2] != seen[3] {
+		t.Errorf("sent %q, want the same token after the first 401, another after the second", seen)
 	}
 	if n := len(issuer.Forms()); n != 2 {
 		t.Errorf("%d token requests, want 2", n)

@@ -2,7 +2,6 @@ package rs
 
 import (
 	"encoding/json"
-	"errors"
 	"time"
 
 	"github.com/sekisho-id/sekisho/oauth"
@@ -39,24 +38,24 @@ func (g *Guard) faultOf(c *tokenClaims) string {
 	now := g.now()
 	switch {
 	case c.Issuer != g.issuer:
-		return "the token is of another issuer"
+		return "The token is of another issuer."
 	case !c.Audience.Has(g.audience):
-		return "the token is for another API"
+		return "The token is for another API."
 	case g.soleAudience && !g.soleIn(c.Audience):
-		return "the token is for other APIs too"
+		return "The token is for other APIs too; ask for one that is for this API alone."
 	case !now.Before(time.Unix(c.ExpiresAt, 0).Add(skew)):
-		return "the token has expired"
+		return "The token has expired; get a new one."
 	case time.Unix(c.NotBefore, 0).After(now.Add(skew)):
-		return "the token is not valid yet"
+		return "The token is not valid yet."
 	case time.Unix(c.IssuedAt, 0).After(now.Add(skew)):
-		return "the token was issued in the future"
+		return "The token was issued in the future; compare the clocks."
 	case c.Subject == "" || c.ClientID == "":
 		// Two empty ones would look like service context.
-		return "the token names no subject or no client"
+		return "The token names no subject or no client."
 	case len(c.Confirmation) > 0:
 		// A stolen copy must not pass as a plain bearer token (RFC 7800 §3.1),
 		// and no proof of possession is understood here.
-		return "the token is bound to a key and came without a proof this API understands"
+		return "The token is bound to a key and this API understands no proof of possession; send one that is not bound."
 	}
 	return ""
 }
@@ -70,17 +69,19 @@ func (g *Guard) soleIn(audience oauth.Audience) bool {
 	return true
 }
 
-var (
-	errNeedsUser    = "the token speaks for a service and this needs one of a person"
-	errNeedsService = "the token speaks for a person and this needs one of a service"
+// What a token is told that is good, but not for this.
+const (
+	needsUser    = "The token speaks for a service; this needs one of a person."
+	needsService = "The token speaks for a person; this needs one of a service."
+	needsScope   = "The token lacks a scope that is needed here."
 )
 
 func (c *tokenClaims) user(need requirement) (*User, error) {
 	if c.ServiceContext() {
-		return nil, refuseScope(errNeedsUser, need)
+		return nil, refuseScope(needsUser, need)
 	}
 	if !c.Scope.HasAll(need.scopes) {
-		return nil, refuseScope("the token lacks a scope that is needed here", need)
+		return nil, refuseScope(needsScope, need)
 	}
 	user := &User{
 		Issuer:    c.Issuer,
@@ -107,10 +108,10 @@ func (c *tokenClaims) user(need requirement) (*User, error) {
 
 func (c *tokenClaims) service(need requirement) (*Service, error) {
 	if !c.ServiceContext() {
-		return nil, refuseScope(errNeedsService, need)
+		return nil, refuseScope(needsService, need)
 	}
 	if !c.Scope.HasAll(need.scopes) {
-		return nil, refuseScope("the token lacks a scope that is needed here", need)
+		return nil, refuseScope(needsScope, need)
 	}
 	return &Service{
 		Issuer:    c.Issuer,
@@ -121,5 +122,3 @@ func (c *tokenClaims) service(need requirement) (*Service, error) {
 		ExpiresAt: time.Unix(c.ExpiresAt, 0),
 	}, nil
 }
-
-var errNoClient = errors.New("rs: Config.Introspect needs Config.Client")

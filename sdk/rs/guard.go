@@ -169,13 +169,13 @@ func (o *offline) claims(ctx context.Context, token string, _ requirement) (*tok
 	case err == nil:
 		return &claims, nil
 	case errors.Is(err, issuer.ErrMalformed):
-		return nil, refuseToken("the token is not a signed JWT")
+		return nil, refuseToken("The token is no well formed signed JWT.")
 	case errors.Is(err, issuer.ErrKind):
-		return nil, refuseToken("the token is not an access token signed in an accepted way")
+		return nil, refuseToken("The token is no access token signed in an accepted way.")
 	case errors.Is(err, issuer.ErrSignature):
-		return nil, refuseToken("the signature of the token is not the one of the issuer")
+		return nil, refuseToken("The signature of the token is not its issuer's.")
 	case errors.Is(err, issuer.ErrUnknownKey):
-		return nil, refuseToken("the token is signed with a key the issuer does not publish")
+		return nil, refuseToken("The token is signed with a key that the issuer does not publish.")
 	}
 	return nil, unavailable()
 }

@@ -102,7 +102,7 @@ func TestGuardRefusesClaims(t *testing.T) {
 		{name: "neither", change: claims{"client_id": nil, "sub": nil}, want: "no subject"},
 		{name: "bound to a key", change: claims{"cnf": claims{"jkt": "x"}}, want: "bound to a key"},
 		{name: "a bound that says nothing", change: claims{"cnf": claims{}}, want: "bound to a key"},
-		{name: "a subject that is no text", change: claims{"sub": 1}, want: "not a signed JWT"},
+		{name: "a subject that is no text", change: claims{"sub": 1}, want: "no well formed"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

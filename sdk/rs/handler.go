@@ -106,7 +106,7 @@ func bearerToken(r *http.Request) (string, error) {
 	case len(values) == 0:
 		return "", errNoToken
 	case len(values) > 1:
-		return "", oauth.Refuse(oauth.InvalidRequest, "the request has two Authorization headers")
+		return "", oauth.Refuse(oauth.InvalidRequest, "The request has two Authorization headers.")
 	}
 	scheme, token, _ := strings.Cut(values[0], " ")
 	if !strings.EqualFold(scheme, oauth.Bearer) {
@@ -114,10 +114,10 @@ func bearerToken(r *http.Request) (string, error) {
 	}
 	token = strings.Trim(token, " ")
 	if !isToken68(token) {
-		return "", oauth.Refuse(oauth.InvalidRequest, "the Authorization header has no well formed bearer token")
+		return "", oauth.Refuse(oauth.InvalidRequest, "The Authorization header has no well formed bearer token.")
 	}
 	if strings.Contains(r.URL.RawQuery, "access_token") && r.URL.Query().Has("access_token") {
-		return "", oauth.Refuse(oauth.InvalidRequest, "the request carries a token in two ways")
+		return "", oauth.Refuse(oauth.InvalidRequest, "The request carries a token in two ways; send it in the Authorization header alone.")
 	}
 	return token, nil
 }

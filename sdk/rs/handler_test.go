@@ -7,7 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/sekisho-id/sekisho/oauth"
 	"github.com/sekisho-id/sekisho/sdk/rs"
 )
 
@@ -37,44 +36,44 @@ func TestHandlersTellPeopleFromServices(t *testing.T) {
 		{"service at a service handler", guard.Service("settle", serviceOK), service, 200, "service pay.backend", ""},
 		{
 			"service at a user handler", guard.User("items.read", userOK), service, 403, "",
-			`error="insufficient_scope", error_description="the token speaks for a service and this needs one of a person", scope="items.read"`,
+			`error="insufficient_scope", error_description="The token speaks for a service; this needs one of a person.", scope="items.read"`,
 		},
 		{
 			"service at a user handler that needs no scope", guard.User("", userOK), service, 403, "",
-			`error="insufficient_scope", error_description="the token speaks for a service and this needs one of a person"`,
+			`error="insufficient_scope", error_description="The token speaks for a service; this needs one of a person."`,
 		},
 		{
 			"person at a service handler", guard.Service("settle", serviceOK), person, 403, "",
-			`error="insufficient_scope", error_description="the token speaks for a person and this needs one of a service", scope="settle"`,
+			`error="insufficient_scope", error_description="The token speaks for a person; this needs one of a service.", scope="settle"`,
 		},
 		{
 			"person without the scope", guard.User("items.read items.write", userOK), person, 403, "",
-			`error="insufficient_scope", error_description="the token lacks a scope that is needed here", scope="items.read items.write"`,
+			`error="insufficient_scope", error_description="The token lacks a scope that is needed here.", scope="items.read items.write"`,
 		},
 		{"person at either", either, person, 200, "user alice.market-app", ""},
 		{"service at either", either, service, 200, "service pay.backend", ""},
 		{
 			"service at either without the scope", guard.Either("items.read", userOK, "other", serviceOK), service, 403, "",
-			`error="insufficient_scope", error_description="the token lacks a scope that is needed here", scope="other"`,
+			`error="insufficient_scope", error_description="The token lacks a scope that is needed here.", scope="other"`,
 		},
 		{
 			"person with a service's scope at either", guard.Either("settle", userOK, "settle", serviceOK), person, 403, "",
-			`error="insufficient_scope", error_description="the token lacks a scope that is needed here", scope="settle"`,
+			`error="insufficient_scope", error_description="The token lacks a scope that is needed here.", scope="settle"`,
 		},
 		{"nobody", guard.User("items.read", userOK), "", 401, "", `scope="items.read"`},
 		{"another scheme", guard.User("items.read", userOK), "Basic YTpi", 401, "", `scope="items.read"`},
 		{"a bound token's scheme", guard.User("", userOK), "DPoP " + strings.TrimPrefix(person, "Bearer "), 401, "", ""},
 		{
 			"no token after the scheme", guard.User("", userOK), "Bearer", 400, "",
-			`error="invalid_request", error_description="the Authorization header has no well formed bearer token"`,
+			`error="invalid_request", error_description="The Authorization header has no well formed bearer token."`,
 		},
 		{
 			"two tokens after the scheme", guard.User("", userOK), person + " x", 400, "",
-			`error="invalid_request", error_description="the Authorization header has no well formed bearer token"`,
+			`error="invalid_request", error_description="The Authorization header has no well formed bearer token."`,
 		},
 		{
 			"garbage", guard.User("items.read", userOK), "Bearer garbage", 401, "",
-			`error="invalid_token", error_description="the token is not a signed JWT", scope="items.read"`,
+			`error="invalid_token", error_description="The token is no well formed signed JWT.", scope="items.read"`,
 		},
 	}
 	for _, c := range cases {
@@ -94,9 +93,14 @@ func TestHandlersTellPeopleFromServices(t *testing.T) {
 			if c.status == http.StatusOK {
 				return
 			}
-			var body oauth.Error
-			if err := json.Unmarshal(answer.Body.Bytes(), &body); err != nil || answer.Header().Get("Cache-Control") != "no-store" {
-				t.Errorf("body %q, %v, %v", answer.Body, err, answer.Header())
+			var body map[string]string
+			err := json.Unmarshal(answer.Body.Bytes(), &body)
+			code, hasCode := body["error"]
+			if err != nil || body["error_description"] == "" || hasCode != strings.Contains(c.challenge, `error="`+code+`"`) {
+				t.Errorf("body %q, %v", answer.Body, err)
+			}
+			if answer.Header().Get("Cache-Control") != "no-store" {
+				t.Errorf("header %v", answer.Header())
 			}
 		})
 	}

@@ -42,7 +42,7 @@ type question struct {
 func newIntrospection(config *Config, now func() time.Time) (*introspection, error) {
 	switch {
 	case config.Client == nil:
-		return nil, errNoClient
+		return nil, errors.New("rs: Config.Introspect needs Config.Client")
 	case config.Client.Issuer != config.Issuer:
 		return nil, fmt.Errorf("rs: Config.Client is of the issuer %q, configured is %q", config.Client.Issuer, config.Issuer)
 	case config.Client.Metadata.IntrospectionEndpoint == "":
@@ -55,7 +55,7 @@ func newIntrospection(config *Config, now func() time.Time) (*introspection, err
 	}, nil
 }
 
-var errInactive = refuseToken("the token is not active or not for this API")
+var errInactive = refuseToken("The token has ended, or is not for this API.")
 
 func (i *introspection) claims(ctx context.Context, token string, need requirement) (*tokenClaims, error) {
 	if len(token) > maxTokenBytes {

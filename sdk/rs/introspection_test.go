@@ -85,7 +85,7 @@ func TestIntrospectionIsNotRememberedBeyondTheTokensEnd(t *testing.T) {
 	issuer.Clock.Advance(20 * time.Second)
 	delete(issuer.Known, "token")
 	_, err := guard.CheckUser(t.Context(), "token", "")
-	wantRefusal(t, err, oauth.InvalidToken, "not active")
+	wantRefusal(t, err, oauth.InvalidToken, "has ended")
 }
 
 func TestIntrospectionAnswersAreChecked(t *testing.T) {

@@ -86,6 +86,10 @@ func (m *Mapping) Subject(ctx context.Context, subsystem, internalID string) (st
 }
 
 // In turns the identifiers in v, which came from subsystem, into internal ids.
+// For the answer of a service that was called, subsystem is this service
+// itself: answers name people in the caller's identifiers. Those are taken as
+// they are, so pass so only what a service of the group has answered.
+//
 // v is a pointer; what is turned are the fields tagged `ppid:"user"` in all it
 // holds: strings, pointers to them, and lists and maps of them. A *[]string is
 // turned as a whole. Users not seen before are made by the Store. Empty strings

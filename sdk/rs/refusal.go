@@ -11,7 +11,7 @@ import (
 
 // errNoToken is answered without an error code: the caller has not tried yet
 // (RFC 6750 §3.1).
-var errNoToken = &oauth.Error{Description: "this needs a bearer token", Status: http.StatusUnauthorized}
+var errNoToken = &oauth.Error{Description: "This needs a bearer token in the Authorization header.", Status: http.StatusUnauthorized}
 
 func refuseToken(why string) error { return oauth.Refuse(oauth.InvalidToken, why) }
 
@@ -31,14 +31,20 @@ func refuseScope(why string, need requirement) error {
 // unavailable is the answer while a token cannot be judged: never a yes, and
 // no blame on the token either.
 func unavailable() error {
-	return oauth.Refuse(oauth.TemporarilyUnavailable, "the token cannot be checked at the moment")
+	return oauth.Refuse(oauth.TemporarilyUnavailable, "The token cannot be checked at the moment; try again.")
+}
+
+// body is a refusal as JSON. Without a code it has only words.
+type body struct {
+	Code        oauth.Code `json:"error,omitempty"`
+	Description string     `json:"error_description"`
 }
 
 // refuse writes an error as RFC 6750 §3 has it.
 func (g *Guard) refuse(w http.ResponseWriter, err error, need requirement) {
 	var refusal *oauth.Error
 	if !errors.As(err, &refusal) {
-		refusal = oauth.Refuse(oauth.ServerError, "the token could not be checked")
+		refusal = oauth.Refuse(oauth.ServerError, "The token could not be checked.")
 	}
 	status := refusal.HTTPStatus()
 	header := w.Header()
@@ -53,7 +59,7 @@ func (g *Guard) refuse(w http.ResponseWriter, err error, need requirement) {
 	header.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
 	// The status is sent; an answer that cannot be written has nobody to tell.
-	_ = json.NewEncoder(w).Encode(refusal)
+	_ = json.NewEncoder(w).Encode(body{refusal.Code, refusal.Description})
 }
 
 // challenge is the WWW-Authenticate header. Every text in it is of a kind that
