@@ -61,6 +61,23 @@ func (c checker) checkAudiences() {
 	}
 }
 
+// checkPins checks that the sectors named in the file are there: a wrong one
+// would give every person of a renamed subsystem another identifier. On an
+// empty database nobody has one yet.
+func (g *Group) checkPins(old *Group, sectors map[string]Sector) error {
+	if old == nil {
+		return nil
+	}
+	r := newReport("", "")
+	for _, name := range sortedKeys(g.Subsystems) {
+		if sector := g.Subsystems[name].Sector; sector != "" && sectors[sector].ID == "" {
+			r.value(below("subsystems", name)+".sector", "there has never been a sector "+sector+", so nobody has identifiers there to keep",
+				didYouMean(sector, sortedKeys(sectors), "sectors"))
+		}
+	}
+	return r.all()
+}
+
 // checkSectors checks that no two subsystems share a sector: they would see the
 // same identifiers.
 func (c checker) checkSectors() {

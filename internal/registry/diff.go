@@ -79,7 +79,10 @@ func (d differ) joins(name string, s *GroupSubsystem) {
 	if s.Scenario.NeedsConsent() {
 		sentence += " People are asked for consent before it gets anything."
 	}
-	if s.Sector != "" {
+	switch {
+	case s.Sector != "" && d.old.Issuer == "":
+		sentence += fmt.Sprintf(" Its sector is %s.", s.Sector)
+	case s.Sector != "":
 		sentence += fmt.Sprintf(" It takes over the sector %s: people keep the identifiers they have there.", s.Sector)
 	}
 	d.gain(name, "%s", sentence)

@@ -38,6 +38,7 @@ type Registry struct {
 // state is one revision, declared and linked.
 type state struct {
 	group    *Group // nil while no group was applied
+	sectors  map[string]Sector
 	snapshot *Snapshot
 }
 
@@ -70,7 +71,11 @@ func (r *Registry) Plan(group *Group) (Plan, error) {
 	if err := group.Check(); err != nil {
 		return Plan{}, err
 	}
-	return Diff(r.Group(), group), nil
+	held := r.current.Load()
+	if err := group.checkPins(held.group, held.sectors); err != nil {
+		return Plan{}, err
+	}
+	return Diff(held.group, group), nil
 }
 
 // Apply makes a group the one that holds, in one transaction or not at all, and
@@ -92,6 +97,13 @@ func (r *Registry) Apply(ctx context.Context, group *Group, by string) (Plan, er
 		}
 		old, err := held.group()
 		if err != nil {
+			return err
+		}
+		sectors, err := readSectors(ctx, tx)
+		if err != nil {
+			return err
+		}
+		if err := group.checkPins(old, sectors); err != nil {
 			return err
 		}
 		plan = Diff(old, group)
@@ -162,7 +174,7 @@ func (r *Registry) load(ctx context.Context) error {
 		return fmt.Errorf("registry: revision %d: %w", held.id, err)
 	}
 	snapshot.Revision, snapshot.Realm = held.id, realm
-	r.current.Store(&state{group: group, snapshot: snapshot})
+	r.current.Store(&state{group: group, sectors: sectors, snapshot: snapshot})
 	return nil
 }
 
