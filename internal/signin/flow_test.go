@@ -39,7 +39,7 @@ func TestSignInAndSSO(t *testing.T) {
 		t.Errorf("second grant %+v, first %+v", other, granted)
 	}
 	wantCode(t, w.authorize("prompt", "none", "max_age", "300"), "https://a.example/cb?")
-	if n := b.count(`SELECT count(*) FROM signin_request`); n != 0 {
+	if n := b.waiting(); n != 0 {
 		t.Errorf("%d requests are left over", n)
 	}
 }
@@ -304,7 +304,7 @@ func TestConsentIsBoundToTheRequest(t *testing.T) {
 	// Somebody else signed in meanwhile: the first person's page decides nothing.
 	w.signIn(w.authorize("prompt", "login"), "ben")
 	wantShown(t, w.post(action, allow), http.StatusForbidden, "invalid_request", "form")
-	if n := b.count(`SELECT count(*) FROM consent`); n != 0 {
+	if n := b.consents(); n != 0 {
 		t.Errorf("%d consents are remembered, want none", n)
 	}
 }
@@ -408,7 +408,7 @@ func TestWaitingRequests(t *testing.T) {
 		b.clock.advance(time.Second)
 		w.authorize()
 	}
-	if n := b.count(`SELECT count(*) FROM signin_request`); n != 5 {
+	if n := b.waiting(); n != 5 {
 		t.Errorf("%d requests wait, want 5", n)
 	}
 	action, _ := w.form(first, "signin-form")
@@ -421,7 +421,7 @@ func TestWaitingRequests(t *testing.T) {
 	if err := b.door.Sweep(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if n := b.count(`SELECT count(*) FROM signin_request`); n != 0 {
+	if n := b.waiting(); n != 0 {
 		t.Errorf("%d requests are left after the sweep", n)
 	}
 }

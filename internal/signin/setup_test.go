@@ -518,16 +518,61 @@ func (b *bundle) idToken(granted *grant.Grant) string {
 	return issued.Token
 }
 
-// count is the number of rows of a query.
-func (b *bundle) count(query string, args ...any) int {
+// read runs fn in a transaction that reads.
+func (b *bundle) read(fn func(context.Context, *db.Tx) error) {
 	b.t.Helper()
-	var n int
-	err := b.database.Read(b.t.Context(), func(tx *db.Tx) error {
-		return tx.Row(b.t.Context(), query, args...).Scan(&n)
-	})
-	if err != nil {
+	if err := b.database.Read(b.t.Context(), func(tx *db.Tx) error { return fn(b.t.Context(), tx) }); err != nil {
 		b.t.Fatal(err)
 	}
+}
+
+// waiting counts the stored requests.
+func (b *bundle) waiting() (n int) {
+	b.t.Helper()
+	b.read(func(ctx context.Context, tx *db.Tx) error {
+		return tx.Row(ctx, `SELECT count(*) FROM signin_request`).Scan(&n)
+	})
+	return n
+}
+
+// refusals counts the refused authorization requests on record.
+func (b *bundle) refusals() (n int) {
+	b.t.Helper()
+	b.read(func(ctx context.Context, tx *db.Tx) error {
+		records, err := audit.Find(ctx, tx, audit.Query{Event: audit.AuthorizeRefused, Limit: 1000})
+		n = len(records)
+		return err
+	})
+	return n
+}
+
+// consents counts the clients that aiko and ben have allowed something.
+func (b *bundle) consents() (n int) {
+	b.t.Helper()
+	b.read(func(ctx context.Context, tx *db.Tx) error {
+		for _, name := range []string{"aiko", "ben"} {
+			who, err := b.people.ByEmail(ctx, tx, name+"@example.test")
+			if err != nil {
+				return err
+			}
+			list, err := b.grants.ListConsents(ctx, tx, who.ID)
+			if err != nil {
+				return err
+			}
+			n += len(list)
+		}
+		return nil
+	})
+	return n
+}
+
+// accounts counts everybody.
+func (b *bundle) accounts() (n int64) {
+	b.t.Helper()
+	b.read(func(ctx context.Context, tx *db.Tx) (err error) {
+		n, err = b.people.CountActive(ctx, tx)
+		return err
+	})
 	return n
 }
 
