@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os/user"
 
@@ -47,15 +46,11 @@ func (c planCommand) Run(ctx context.Context, term terminal) error {
 	if err != nil {
 		return err
 	}
-	group, closeDatabase, err := app.OpenRegistry(ctx, c.Database)
+	plan, err := app.PlanGroup(ctx, c.Database, wanted)
 	if err != nil {
 		return err
 	}
-	plan, err := group.Plan(wanted)
-	if err == nil {
-		err = printPlan(term, plan, c.Output)
-	}
-	return errors.Join(err, closeDatabase())
+	return printPlan(term, plan, c.Output)
 }
 
 // applyCommand makes a group file the group in force.

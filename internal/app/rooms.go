@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/sekisho-id/sekisho/internal/account"
@@ -121,18 +122,22 @@ func (r *Rooms) DeleteAccount(ctx context.Context, id, by string) error {
 	})
 }
 
-// OpenRegistry opens the group of an installation to look at it, which needs no
-// secrets. Call the returned function when done.
-func OpenRegistry(ctx context.Context, database string) (*registry.Registry, func() error, error) {
+// PlanGroup says what applying the group to the database would change. It needs
+// no secrets, and makes no database where there is none.
+func PlanGroup(ctx context.Context, database string, group *registry.Group) (registry.Plan, error) {
+	if _, err := os.Stat(strings.TrimPrefix(database, "sqlite:")); errors.Is(err, os.ErrNotExist) {
+		return registry.Diff(nil, group), nil
+	}
 	opened, err := db.Open(ctx, database)
 	if err != nil {
-		return nil, nil, err
+		return registry.Plan{}, err
 	}
-	group, err := registry.Open(ctx, registry.Config{DB: opened, Now: time.Now})
+	held, err := registry.Open(ctx, registry.Config{DB: opened, Now: time.Now})
 	if err != nil {
-		return nil, nil, errors.Join(err, opened.Close())
+		return registry.Plan{}, errors.Join(err, opened.Close())
 	}
-	return group, opened.Close, nil
+	plan, err := held.Plan(group)
+	return plan, errors.Join(err, opened.Close())
 }
 
 // ReadGroupFile reads and checks a group file; the files it names are looked
