@@ -57,8 +57,14 @@ func (f *fixture) verify(t *testing.T, kid string) error {
 		key = f.second
 	}
 	token := issuertest.Sign(jose.ES256, key, map[string]any{"kid": kid, "typ": "at+jwt"}, map[string]any{"sub": "alice"})
-	var claims struct{ Sub string }
-	return f.keys.Verify(t.Context(), token, kind, &claims)
+	var claims struct {
+		Subject string `json:"sub"`
+	}
+	err := f.keys.Verify(t.Context(), token, kind, &claims)
+	if err == nil && claims.Subject != "alice" {
+		t.Errorf("read the claims as %+v", claims)
+	}
+	return err
 }
 
 func (f *fixture) wantFetches(t *testing.T, want int) {
