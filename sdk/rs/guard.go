@@ -81,8 +81,8 @@ func New(ctx context.Context, config Config) (*Guard, error) {
 	return guard, nil
 }
 
-// CheckUser checks a token that came by another way than net/http. The error
-// is an *oauth.Error. Use User where net/http is the way.
+// CheckUser checks a token that came by another way than net/http. A refusal is
+// an *oauth.Error; find it with errors.As. Use User where net/http is the way.
 func (g *Guard) CheckUser(ctx context.Context, token, scope string) (*User, error) {
 	need, err := parseRequirement(scope)
 	if err != nil {
