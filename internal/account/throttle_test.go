@@ -11,6 +11,7 @@ import (
 
 	"github.com/sekisho-id/sekisho/internal/account"
 	"github.com/sekisho-id/sekisho/internal/audit"
+	"github.com/sekisho-id/sekisho/internal/db"
 )
 
 // After five failures the waits are 1, 2, 4 … 300 seconds, and a hundred are
@@ -77,22 +78,24 @@ func TestAttackFromManyAddresses(t *testing.T) {
 	device := b.DeviceToken(a.ID)
 	spellings := []string{email, "ALICE@EXAMPLE.COM", "ａlice@example.com", " alice@example.com"}
 	var evaluated atomic.Int64
-	for round := range 50 {
+	const atOnce = 8
+	for round := range 1000 / atOnce {
 		var group sync.WaitGroup
-		for i := range 20 {
+		for i := range atOnce {
 			group.Go(func() {
-				err := b.attempt(t.Context(), spellings[i%4], "wrong", network((20*round+i)%50), "")
+				err := b.attempt(t.Context(), spellings[i%4], "wrong", network((atOnce*round+i)%50), "")
 				var wait *account.ThrottledError
 				switch {
 				case errors.Is(err, account.ErrCredentials):
 					evaluated.Add(1)
+				case errors.Is(err, db.ErrUnavailable): // a slow disk refuses attempts too
 				case !errors.As(err, &wait):
 					t.Errorf("round %d: %v", round, err)
 				}
 			})
 		}
 		group.Wait()
-		if got, most := evaluated.Load(), int64(5+round); got > most {
+		if got, most := evaluated.Load(), int64(min(5+round, 100)); got > most {
 			t.Fatalf("round %d: %d attempts were evaluated, not at most %d", round, got, most)
 		}
 		b.clock.Advance(300 * time.Second)
