@@ -9,7 +9,6 @@ import (
 	"net/url"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/sekisho-id/sekisho/internal/audit"
 	"github.com/sekisho-id/sekisho/internal/db"
@@ -183,48 +182,6 @@ func TestTokenAnswerIsNotStored(t *testing.T) {
 	if a.header.Get("Cache-Control") != "no-store" || a.header.Get("Content-Type") != "application/json" {
 		t.Errorf("headers %v", a.header)
 	}
-}
-
-func TestRatePerClient(t *testing.T) {
-	t.Parallel()
-	b := setup(t)
-	var limited answer
-	for range 100 { // batch.nightly has a rate of 5
-		if limited = b.post(token.PathToken, basic("batch.nightly"), clientCredentials("scope", "payout")...); limited.status != 200 {
-			break
-		}
-	}
-	b.wantRefusal(limited, http.StatusTooManyRequests, oauth.TemporarilyUnavailable, "Too many")
-	if limited.header.Get("Retry-After") == "" {
-		t.Error("no Retry-After")
-	}
-	b.tokens(basic("pay.backend"), clientCredentials()...) // nobody else is slowed down
-	b.clock.advance(time.Second)
-	b.tokens(basic("batch.nightly"), clientCredentials("scope", "payout")...)
-}
-
-func TestFailuresOfOneSourceLockNobodyElseOut(t *testing.T) {
-	t.Parallel()
-	b := setup(t)
-	from := func(source string, who as) as {
-		return both(who, func(r *http.Request, _ url.Values) { r.RemoteAddr = source })
-	}
-	wrong := func(r *http.Request, _ url.Values) { r.SetBasicAuth("pay.backend", "wrong") }
-	const attacker, neighbour = "198.51.100.7:4711", "198.51.100.8:4711"
-	for range 10 {
-		b.wantRefusal(b.post(token.PathToken, from(attacker, wrong), clientCredentials()...), 401, oauth.InvalidClient, "failed")
-	}
-	b.wantRefusal(b.post(token.PathToken, from(attacker, wrong), clientCredentials()...), 429, oauth.TemporarilyUnavailable, "Too many")
-	b.tokens(from(neighbour, basic("pay.backend")), clientCredentials()...)
-	b.tokens(from(attacker, basic("shop.backend")), clientCredentials("scope", "subjects:convert")...)
-	b.clock.advance(7 * time.Second)
-	b.tokens(from(attacker, basic("pay.backend")), clientCredentials()...)
-
-	for i := range 10 { // made-up names share one bucket
-		b.post(token.PathToken, from(neighbour, basic(fmt.Sprintf("nobody.%d", i))), clientCredentials()...)
-	}
-	b.wantRefusal(b.post(token.PathToken, from(neighbour, basic("nobody.else")), clientCredentials()...), 429, oauth.TemporarilyUnavailable, "")
-	b.tokens(from(neighbour, basic("pay.backend")), clientCredentials()...)
 }
 
 func TestNothingIsIssuedUnrecorded(t *testing.T) {
