@@ -53,6 +53,7 @@ var outside = map[string][]string{
 	"demo":                    {"oauth", "sdk/rp", "sdk/rs"},
 	"internal/house":          {},
 	"internal/postgrestest":   {},
+	"e2e":                     {},
 }
 
 func TestImportsGoDownOnly(t *testing.T) {
