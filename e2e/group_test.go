@@ -98,11 +98,14 @@ func newSite(t *testing.T) *site {
 }
 
 // group is the group file with the site's address and the secrets' hashes.
-func (s *site) group() string {
+func (s *site) group() string { return s.fill(groupFile) }
+
+// fill puts the site's address and the secrets' hashes into a group file.
+func (s *site) fill(file string) string {
 	return strings.NewReplacer("$RP", s.URL,
 		"$HASH_APP", hash(appSecret), "$HASH_PAY", hash(paySecret),
 		"$HASH_CRYPTO", hash(cryptoSecret), "$HASH_PARTNER", hash(partnerSecret),
-	).Replace(groupFile)
+	).Replace(file)
 }
 
 func hash(secret string) string {

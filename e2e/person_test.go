@@ -21,6 +21,7 @@ const (
 type person struct {
 	t      *testing.T
 	client *http.Client
+	known  bool // has an account
 }
 
 func newPerson(t *testing.T) *person {
@@ -137,6 +138,30 @@ func (p *person) signUp(seen *page) *page {
 func (p *person) signIn(seen *page) *page {
 	p.t.Helper()
 	return p.submit(seen, "signin-form", url.Values{"email": {email}, "password": {password}}, "submit")
+}
+
+// comply does what the pages ask until they ask no more: signs in, with a new
+// account the first time, allows what is asked, confirms that they leave.
+func (p *person) comply(seen *page) *page {
+	p.t.Helper()
+	for {
+		switch {
+		case seen.has("signin-form") && p.known:
+			seen = p.signIn(seen)
+		case seen.has("signin-form"):
+			p.known = true
+			seen = p.signUp(seen)
+		case seen.has("consent-form"):
+			seen = p.submit(seen, "consent-form", nil, "allow")
+		case seen.has("logout-form"):
+			seen = p.submit(seen, "logout-form", nil, "logout-confirm")
+		default:
+			return seen
+		}
+		if seen.has("problem") {
+			p.t.Fatalf("at %s: %s", seen.url, seen.text())
+		}
+	}
 }
 
 func find(root *html.Node, matches func(*html.Node) bool) *html.Node {

@@ -50,12 +50,17 @@ type server struct {
 	cmd    *exec.Cmd
 }
 
-// logBuffer keeps what the process logs and tells when it serves.
+// logBuffer keeps what a process logs and tells when it serves.
 type logBuffer struct {
+	sign    string // what a line of the log holds when the process serves
 	mu      sync.Mutex
 	text    bytes.Buffer
 	serving chan struct{} // closed when the process says so
 	ended   chan struct{} // closed when it logs no more
+}
+
+func newLogBuffer(sign string) *logBuffer {
+	return &logBuffer{sign: sign, serving: make(chan struct{}), ended: make(chan struct{})}
 }
 
 func (l *logBuffer) String() string {
@@ -74,7 +79,7 @@ func (l *logBuffer) follow(from io.Reader) {
 		l.mu.Lock()
 		l.text.WriteString(line)
 		l.mu.Unlock()
-		if !announced && strings.Contains(line, `"msg":"serving"`) {
+		if !announced && strings.Contains(line, l.sign) {
 			announced = true
 			close(l.serving)
 		}
@@ -139,7 +144,7 @@ func (s *server) launch(t *testing.T) error {
 	if err != nil {
 		return err
 	}
-	s.log = &logBuffer{serving: make(chan struct{}), ended: make(chan struct{})}
+	s.log = newLogBuffer(`"msg":"serving"`)
 	if err := s.cmd.Start(); err != nil {
 		return err
 	}

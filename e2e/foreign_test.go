@@ -1,0 +1,206 @@
+package e2e_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/oauth2"
+)
+
+// What docs/foreign-clients.md calls the parts of its example.
+const (
+	docIssuer      = "https://id.market.example"
+	docSite        = "https://shop.market.example"
+	docApplication = "http://127.0.0.1:3000"
+	docMarketAPI   = "https://api.market.example"
+	docPayAPI      = "https://api.pay.example"
+)
+
+// docSecret is the secret that the page gives a client.
+func docSecret(clientID string) string { return "here-goes-the-secret-of-" + clientID }
+
+// example is the block of docs/foreign-clients.md that stands for the file of
+// that name: what is written there is what is tested here.
+func example(t *testing.T, name string) string {
+	t.Helper()
+	page, err := os.ReadFile("../docs/foreign-clients.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for block := range strings.SplitSeq(string(page), "\n```") {
+		info, text, _ := strings.Cut(block, "\n")
+		if _, file, ok := strings.Cut(info, " "); ok && file == name {
+			return text + "\n"
+		}
+	}
+	t.Fatalf("docs/foreign-clients.md has no block %s", name)
+	return ""
+}
+
+// docServer runs a server with the group of docs/foreign-clients.md, whose
+// site is at the given URL.
+func docServer(t *testing.T, siteURL string) *server {
+	t.Helper()
+	dir := t.TempDir()
+	for file, client := range map[string]string{
+		"gateway": "market.gateway", "pay": "pay.backend", "shop": "shop.web", "old-shop": "shop.old",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, file+".secret"), []byte(docSecret(client)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	group := strings.NewReplacer(docIssuer, "$ISSUER", docSite, siteURL, "secret_file: ", "secret_file: "+dir+"/")
+	return newServer(t, group.Replace(example(t, "group.yaml"))).start(t)
+}
+
+// daemon is a running server that is not ours.
+type daemon struct {
+	URL string
+	log *logBuffer
+	cmd *exec.Cmd
+}
+
+// startDaemon runs a program in the foreground and returns when its log says
+// that it serves. The program ends with the test.
+func startDaemon(t *testing.T, address, sign string, command ...string) *daemon {
+	t.Helper()
+	d := &daemon{URL: "http://" + address, log: newLogBuffer(sign)}
+	d.cmd = exec.CommandContext(t.Context(), command[0], command[1:]...)
+	d.cmd.Cancel = func() error { return d.cmd.Process.Signal(syscall.SIGTERM) }
+	stderr, err := d.cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go d.log.follow(stderr)
+	t.Cleanup(func() {
+		_ = d.cmd.Process.Signal(syscall.SIGTERM) // it may be gone already
+		<-d.log.ended
+		if err := d.cmd.Wait(); err != nil && t.Context().Err() == nil {
+			t.Errorf("%s did not end well: %v", command[0], err)
+		}
+		if t.Failed() {
+			t.Logf("log of %s:\n%s", command[0], d.log)
+		}
+	})
+	select {
+	case <-d.log.serving:
+	case <-d.log.ended:
+		t.Fatalf("%s ended before it served:\n%s", strings.Join(command, " "), d.log)
+	}
+	return d
+}
+
+// needs skips a test where a file of a Debian package is absent.
+func needs(t *testing.T, files ...string) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("needs web servers from Debian")
+	}
+	for _, file := range files {
+		if _, err := os.Stat(file); err != nil {
+			t.Skipf("%s is missing: run make prerequisites on Debian", file)
+		}
+	}
+}
+
+// newApplication stands for the application behind a web server. It shows the
+// headers that it got.
+func newApplication(t *testing.T) string {
+	t.Helper()
+	application := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		headers, err := json.Marshal(r.Header)
+		if err != nil {
+			panic(err)
+		}
+		_, _ = fmt.Fprintf(w, "<!doctype html><title>application</title><script id=headers type=application/json>%s</script>", headers)
+	}))
+	t.Cleanup(application.Close)
+	return application.URL
+}
+
+// headers are what the application got with the request for this page.
+func (s *page) headers() http.Header {
+	s.t.Helper()
+	element := s.element("headers")
+	if element == nil {
+		s.t.Fatalf("%s does not come from the application: %d %s %s", s.url, s.code, s.title, s.text())
+	}
+	var got http.Header
+	if err := json.Unmarshal([]byte(element.FirstChild.Data), &got); err != nil {
+		s.t.Fatal(err)
+	}
+	return got
+}
+
+// call sends a request to an API as a client that is no browser does.
+func call(t *testing.T, address string, header http.Header) *page {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header = header
+	return newPerson(t).do(request)
+}
+
+func bearer(token string) http.Header {
+	return http.Header{"Authorization": {"Bearer " + token}}
+}
+
+// docTokens are tokens of the group of docs/foreign-clients.md.
+type docTokens struct {
+	User    string // the shop's, for a person at the API of the market
+	Foreign string // the shop's, for the same person at the API of pay
+	ID      string // the shop's ID token
+	Service string // pay's own at the API of the market, without the scope items.read
+}
+
+// newDocTokens lets a person sign in to the shop, which is at site.
+func newDocTokens(t *testing.T, as *server, site *site) docTokens {
+	t.Helper()
+	tokenURL := as.Issuer + "/oauth2/token"
+	secret := docSecret("shop.web")
+	config := &oauth2.Config{
+		ClientID: "shop.web", ClientSecret: secret, RedirectURL: site.URL + "/protected/callback",
+		Endpoint: oauth2.Endpoint{AuthURL: as.Issuer + "/oauth2/authorize", TokenURL: tokenURL, AuthStyle: oauth2.AuthStyleInHeader},
+		Scopes:   []string{"openid", "offline_access", "items.read", "charge"},
+	}
+	verifier := oauth2.GenerateVerifier()
+	someone := newPerson(t)
+	someone.signUp(someone.open(config.AuthCodeURL("state-1", oauth2.S256ChallengeOption(verifier))))
+	token, err := config.Exchange(context.WithoutCancel(t.Context()), (<-site.answers).Get("code"),
+		oauth2.VerifierOption(verifier), oauth2.SetAuthURLParam("resource", docMarketAPI))
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, _ := token.Extra("id_token").(string)
+	return docTokens{
+		User: token.AccessToken,
+		ID:   id,
+		Foreign: post(t, tokenURL, "shop.web", secret, url.Values{
+			"grant_type": {"refresh_token"}, "refresh_token": {token.RefreshToken}, "resource": {docPayAPI},
+		}).AccessToken,
+		Service: post(t, tokenURL, "pay.backend", docSecret("pay.backend"), url.Values{
+			"grant_type": {"client_credentials"}, "scope": {"settle"}, "resource": {docMarketAPI},
+		}).AccessToken,
+	}
+}
+
+// forged is the token with another signature.
+func forged(token string) string {
+	return token[:strings.LastIndexByte(token, '.')+1] + strings.Repeat("A", 86)
+}
