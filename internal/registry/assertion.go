@@ -18,6 +18,7 @@ const (
 	assertionLife  = 5 * time.Minute  // how far away exp may be
 	assertionAhead = 60 * time.Second // how far ahead of ours a client's clock may be
 	maxJTI         = 256
+	maxAssertion   = 16 << 10
 )
 
 // assertionAlgs are the algorithms a client may sign assertions with.
@@ -43,7 +44,7 @@ type assertion struct {
 // it is believed: it is needed to find the keys.
 func claimedSubject(compact string) (string, error) {
 	parts := strings.Split(compact, ".")
-	if len(parts) != 3 {
+	if len(parts) != 3 || len(compact) > maxAssertion {
 		return "", errors.New("not a compact JWS")
 	}
 	payload, err := base64.RawURLEncoding.Strict().DecodeString(parts[1])

@@ -20,6 +20,19 @@ type Credentials struct {
 	Audiences     []string // whom an assertion may be addressed to: issuer, token endpoint, the endpoint called
 }
 
+// Claimed is the client id that the credentials claim, before anything of them
+// is believed; empty if they claim none.
+func (c Credentials) Claimed() string {
+	if c.ClientID != "" || c.Assertion == "" {
+		return c.ClientID
+	}
+	claimed, err := claimedSubject(c.Assertion)
+	if err != nil {
+		return ""
+	}
+	return claimed
+}
+
 // ErrClientAuthentication is every failure of client authentication. The errors
 // below wrap it and say why, for the audit; a client learns nothing of that
 // (RFC 6749 §5.2).

@@ -46,6 +46,7 @@ func (g *Group) check(r *report) {
 	c.checkSectors()
 	c.checkAudiences()
 	c.checkCalls()
+	c.checkNeverLink()
 	if len(r.faults) == 0 {
 		g.finish()
 	}
@@ -97,7 +98,7 @@ func (c checker) checkScenario(path, name string, s *GroupSubsystem) bool {
 			"make it `scenario: service`, or remove `resource:`")
 	}
 	if len(s.Clients) == 0 && s.Scenario != Service {
-		c.value(path+".clients", fmt.Sprintf("%s has no clients, and it is nothing else: %s is a relying party only", name, article(s.Scenario)),
+		c.value(path+".clients", fmt.Sprintf("%s has no clients, and it is nothing else: %s is a relying party only", name, s.Scenario.phrase()),
 			"write `clients:` and below it the name of each")
 	}
 	return true
@@ -109,14 +110,6 @@ func scenarioNames() []string {
 		names[i] = string(s)
 	}
 	return names
-}
-
-// article is the scenario with its article.
-func article(s Scenario) string {
-	if s == App {
-		return "an app"
-	}
-	return "a " + string(s)
 }
 
 // checkName checks a name of a subsystem or a client. It is part of a client

@@ -89,26 +89,18 @@ func (c clientCheck) checkKind() {
 		c.at("type", fmt.Sprintf("%s is %s; its clients are confidential, and what runs on a person's device keeps no secret", c.subsystem, c.scenario.described()),
 			"make it `type: web` or `backend`, or a client of an app")
 	case onDevice && c.Auth != AuthNone:
-		c.at("auth", "what runs on a person's device keeps no secret, so "+article2(c.Type)+" client is public (RFC 8252 §8.5)",
+		c.at("auth", "what runs on a person's device keeps no secret, so "+c.Type.phrase()+" client is public (RFC 8252 §8.5)",
 			"write `auth: none`, or make it `type: web`")
 	case c.Type == TypeBackend && signsIn:
 		c.at("redirect_uris", "a client of type backend signs nobody in", "make it `type: web`, or remove `redirect_uris:`")
 	case c.Type != TypeBackend && !signsIn:
-		c.at("redirect_uris", article2(c.Type)+" client signs people in and needs to know where they return to", "write `redirect_uris: [https://...]`, or make it `type: backend`")
+		c.at("redirect_uris", c.Type.phrase()+" client signs people in and needs to know where they return to", "write `redirect_uris: [https://...]`, or make it `type: backend`")
 	case !signsIn && c.scenario == App:
 		c.at("redirect_uris", fmt.Sprintf("%s is %s; a client that signs nobody in could do nothing there", c.subsystem, c.scenario.described()),
 			"write `redirect_uris: [https://...]`")
 	case !signsIn && c.Auth == AuthNone:
 		c.at("redirect_uris", "a public client can do nothing but sign people in", "write `redirect_uris: [https://...]`, or how it proves to be itself")
 	}
-}
-
-// article2 is the client type with its article.
-func article2(t ClientType) string {
-	if t == TypeSPA {
-		return "an spa"
-	}
-	return "a " + string(t)
 }
 
 // checkAuth checks the method against what the client has to prove itself with.

@@ -19,6 +19,14 @@ const (
 	TypeBackend ClientType = "backend" // a program no person looks at
 )
 
+// phrase is the type with its article.
+func (t ClientType) phrase() string {
+	if t == TypeSPA {
+		return "an spa"
+	}
+	return "a " + string(t)
+}
+
 // AuthMethod is how a client proves to be itself (OIDC Core §9).
 type AuthMethod string
 

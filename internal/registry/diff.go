@@ -25,6 +25,7 @@ func Diff(old, group *Group) Plan {
 		d.diffSubsystem(name)
 	}
 	d.diffCalls()
+	d.diffNeverLink()
 	return plan
 }
 
@@ -75,7 +76,7 @@ func (d differ) diffSubsystem(name string) {
 }
 
 func (d differ) joins(name string, s *GroupSubsystem) {
-	sentence := fmt.Sprintf("%s joins as %s, called %s.", name, article(s.Scenario), words(s.Name))
+	sentence := fmt.Sprintf("%s joins as %s, called %s.", name, s.Scenario.phrase(), words(s.Name))
 	if s.Scenario.NeedsConsent() {
 		sentence += " People are asked for consent before it gets anything."
 	}
@@ -96,13 +97,13 @@ func (d differ) leaves(name string, s *GroupSubsystem) {
 			return
 		}
 	}
-	d.loss(name, "%s, %s, leaves. Its sector %s is kept: if it returns, people have the same identifiers there.", name, article(s.Scenario), sector)
+	d.loss(name, "%s, %s, leaves. Its sector %s is kept: if it returns, people have the same identifiers there.", name, s.Scenario.phrase(), sector)
 }
 
 // diffTraits compares what a subsystem is.
 func (d differ) diffTraits(name string, before, after *GroupSubsystem) {
 	if before.Scenario != after.Scenario {
-		sentence := fmt.Sprintf("%s becomes %s (was %s).", name, article(after.Scenario), article(before.Scenario))
+		sentence := fmt.Sprintf("%s becomes %s (was %s).", name, after.Scenario.phrase(), before.Scenario.phrase())
 		switch {
 		case after.Scenario.NeedsConsent():
 			sentence += " From now on people are asked for consent."

@@ -77,6 +77,9 @@ var planTests = []struct {
 	{"a condition changes", []string{"when: [charge]", "when: [charge, ledger]"}},
 	{"a condition goes", []string{"user: [{ scope: items.read, when: [charge] }]", "user: [items.read]"}},
 	{"chains end", []string{"    third_party_chains: true\n", ""}},
+	{"a pair is never to be linked", []string{
+		"  - { from: blog-partner, to: market, user: [items.read] }\n", "never_link:\n  - [crypto, blog-partner]\n",
+	}},
 	{"conversion is limited", []string{"{ from: market-app, to: pay, user: [charge] }", "{ from: market-app, to: pay, user: [charge], require_grant: true }"}},
 }
 

@@ -14,6 +14,7 @@ type Group struct {
 	Issuer     string                     `json:"issuer" jsonschema:"description=The https origin of the authorization server: no path and no slash at the end. Plain http on a loopback address only."`
 	Subsystems map[string]*GroupSubsystem `json:"subsystems" jsonschema:"description=The member systems by name: small letters\\, digits and hyphens\\, at most 40."`
 	Calls      []GroupCall                `json:"calls,omitempty" jsonschema:"description=Who may call whom. What is not listed cannot be called."`
+	NeverLink  [][]string                 `json:"never_link,omitempty" jsonschema:"description=Pairs of subsystems that must never be able to find out\\, not even together with others\\, that two identifiers belong to one person. Calls that would let them are refused."`
 }
 
 // GroupSubsystem is one member system.

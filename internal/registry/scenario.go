@@ -51,6 +51,14 @@ func (s Scenario) NeedsConsent() bool { return s == ThirdParty }
 // FirstParty reports whether the subsystem belongs to the group.
 func (s Scenario) FirstParty() bool { return s == App || s == Backend || s == Service }
 
+// phrase is the scenario with its article.
+func (s Scenario) phrase() string {
+	if s == App {
+		return "an app"
+	}
+	return "a " + string(s)
+}
+
 // described says what the scenario is, for sentences: "an app, a first-party
 // app or web site".
 func (s Scenario) described() string {

@@ -136,6 +136,10 @@ func (g *Group) finish() {
 		}
 		slices.SortFunc(call.User, func(a, b GroupUser) int { return strings.Compare(a.Scope, b.Scope) })
 	}
+	for _, pair := range g.NeverLink {
+		slices.Sort(pair)
+	}
+	slices.SortFunc(g.NeverLink, slices.Compare)
 	slices.SortFunc(g.Calls, func(a, b GroupCall) int {
 		if order := strings.Compare(a.From, b.From); order != 0 {
 			return order
