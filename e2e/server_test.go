@@ -45,6 +45,7 @@ type server struct {
 	Issuer string
 	Ops    string // base URL of the operators' listener
 	Dir    string
+	File   string // its group file
 	log    *logBuffer
 	args   []string
 	cmd    *exec.Cmd
@@ -110,13 +111,12 @@ func newServer(t *testing.T, group string) *server {
 func newServerIn(t *testing.T, dir, group string) *server {
 	t.Helper()
 	listen, ops := freeAddress(t), freeAddress(t)
-	s := &server{Issuer: "http://" + listen, Ops: "http://" + ops, Dir: dir}
-	file := filepath.Join(t.TempDir(), "group.yaml")
-	if err := os.WriteFile(file, []byte(strings.ReplaceAll(group, "$ISSUER", s.Issuer)), 0o600); err != nil {
+	s := &server{Issuer: "http://" + listen, Ops: "http://" + ops, Dir: dir, File: filepath.Join(t.TempDir(), "group.yaml")}
+	if err := os.WriteFile(s.File, []byte(strings.ReplaceAll(group, "$ISSUER", s.Issuer)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	s.args = []string{
-		"serve", "--dev", "--database", filepath.Join(dir, "sekisho.db"), "--group", file,
+		"serve", "--dev", "--database", filepath.Join(dir, "sekisho.db"), "--group", s.File,
 		"--listen", listen, "--ops-listen", ops,
 	}
 	return s
