@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/token"
 )
 
 // entries lists the keys of a map, each once, and keeps their places.
@@ -28,6 +29,12 @@ func (r reader) entries(node ast.Node, path string) ([]entry, bool) {
 			stray := below(path, pair.Key.String())
 			r.names[stray] = at
 			r.name(stray, "is no name", "write `name: value`; put a name that looks like a number in quotes")
+			continue
+		}
+		if adjacent(pair) {
+			stray := below(path, key.Value)
+			r.names[stray] = at
+			r.name(stray, "has no space after its colon", "write the space, or put a name with a colon in quotes")
 			continue
 		}
 		e := entry{key: key.Value, path: below(path, key.Value), value: pair.Value}
@@ -56,6 +63,38 @@ func mapping(node ast.Node) ([]*ast.MappingValueNode, bool) {
 		return nil, false
 	}
 }
+
+// joined undoes what the parser does to an item such as http://127.0.0.1:80/ in
+// a list within braces: it takes the text for a map of one key. By YAML 1.2
+// §7.3.3 a colon without a space after it is part of the text.
+func joined(node ast.Node) ast.Node {
+	pairs, ok := mapping(node)
+	if !ok || len(pairs) != 1 || !adjacent(pairs[0]) {
+		return node
+	}
+	if m, ok := node.(*ast.MappingNode); ok && m.Start != nil && m.Start.Type == token.MappingStartType {
+		return node // in braces of its own
+	}
+	key := pairs[0].Key.GetToken()
+	return &ast.StringNode{BaseNode: new(ast.BaseNode), Token: key, Value: key.Value + ":" + pairs[0].Value.GetToken().Value}
+}
+
+// adjacent reports whether a plain key, its colon and a plain value stand next
+// to each other.
+func adjacent(pair *ast.MappingValueNode) bool {
+	value, ok := pair.Value.(ast.ScalarNode)
+	if !ok || pair.Value.Type() == ast.NullType {
+		return false
+	}
+	key, colon := pair.Key.GetToken(), pair.Start
+	if quoted(key) || quoted(value.GetToken()) || colon == nil {
+		return false
+	}
+	at := value.GetToken().Position
+	return at.Line == colon.Position.Line && at.Column == colon.Position.Column+1
+}
+
+func quoted(t *token.Token) bool { return t.Indicator == token.QuotedScalarIndicator }
 
 // placeOf is where a node begins; of a map that is its first key.
 func placeOf(node ast.Node) place {

@@ -29,6 +29,7 @@ var (
 
 // read reads a node into a value.
 func (r reader) read(node ast.Node, into reflect.Value, path string) {
+	node = joined(node)
 	if !r.plain(node, path) {
 		return
 	}
@@ -241,6 +242,7 @@ func (r reader) readJSON(node ast.Node, into reflect.Value, path string) {
 // anything reads a node of any form. What YAML takes for a number is text in
 // the values of keys: base64url may look like one.
 func (r reader) anything(node ast.Node, path string) any {
+	node = joined(node)
 	if !r.plain(node, path) {
 		return nil
 	}
