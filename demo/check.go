@@ -19,7 +19,7 @@ func (g *Group) Check(ctx context.Context, out io.Writer) error {
 	}
 	c := &check{
 		group: g, out: out, browser: visitor, ids: map[string]Person{},
-		person: member{
+		person: Member{
 			Name: "Mio", Email: "mio-" + strings.ToLower(rand.Text()[:10]) + "@market.example", Password: rand.Text(), Does: "looks around",
 		},
 	}
@@ -56,7 +56,7 @@ type check struct {
 	group   *Group
 	out     io.Writer
 	browser *browser
-	person  member
+	person  Member
 	ids     map[string]Person // how each system knows the person
 
 	passed    int

@@ -3,18 +3,19 @@ package demo
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
 
-// member is a ready-made person, so that one can look around before making an
+// Member is a ready-made person, so that one can look around before making an
 // account. The passwords stand on the page: they protect nothing.
-type member struct {
+type Member struct {
 	Name, Email, Password string
 	Does                  string
 }
 
-var members = []member{
+var members = []Member{
 	{Name: "Taro", Email: "taro@market.example", Password: "a quiet lamp by the river", Does: "buys"},
 	{Name: "Hanako", Email: "hanako@market.example", Password: "seven teapots in the rain", Does: "sells"},
 }
@@ -67,7 +68,7 @@ func (g *Group) stock(ctx context.Context, seller *browser) error {
 }
 
 // signUp makes an account from the sign-in page, or signs in where it exists.
-func (b *browser) signUp(ctx context.Context, person member) error {
+func (b *browser) signUp(ctx context.Context, person Member) error {
 	if err := b.click(ctx, "signup-link", nil); err != nil {
 		return err
 	}
@@ -82,10 +83,13 @@ func (b *browser) signUp(ctx context.Context, person member) error {
 }
 
 // signIn signs in on the sign-in page.
-func (b *browser) signIn(ctx context.Context, person member) error {
+func (b *browser) signIn(ctx context.Context, person Member) error {
 	err := b.click(ctx, "signin-form", map[string]string{"email": person.Email, "password": person.Password})
 	if err == nil && b.has("signin-form") {
 		return fmt.Errorf("the sign-in page did not take the password%s", b.complaint())
 	}
 	return err
 }
+
+// Members are the ready-made people, who may sign in.
+func Members() []Member { return slices.Clone(members) }

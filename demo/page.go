@@ -25,7 +25,7 @@ type page struct {
 // pageView is what page.html shows.
 type pageView struct {
 	URL      map[string]string
-	Ready    []member
+	Ready    []Member
 	Refusals []refusal
 	IDs      []ID
 	IDCount  int
