@@ -192,7 +192,7 @@ func TestToldErrors(t *testing.T) {
 				}
 				sent.Set("response_mode", "form_post")
 				a := w.send(http.MethodGet, "/oauth2/authorize?"+sent.Encode(), nil)
-				action, fields := w.form(a, "submit")
+				action, fields := w.form(a, "continue")
 				if action != sent.Get("redirect_uri") || fields.Get("error") != test.code || fields.Get("iss") != issuer {
 					t.Errorf("form_post to %s: %v", action, fields)
 				}
@@ -273,7 +273,7 @@ func TestStateIsEchoed(t *testing.T) {
 			t.Errorf("state %d set a cookie", i)
 		}
 		a = w.authorize("state", state, "response_mode", "form_post")
-		_, fields := w.form(a, "submit")
+		_, fields := w.form(a, "continue")
 		// A form sends line ends as CR LF, whatever they were; the page holds them exactly.
 		if fields.Get("state") != strings.ReplaceAll(state, "\r\n", "\n") && fields.Get("state") != state {
 			t.Errorf("state %d in the form is %q", i, fields.Get("state"))
