@@ -110,7 +110,8 @@ type heard struct {
 // startScript runs a script and tells it what it needs to know.
 func startScript(t *testing.T, name string, told any) *script {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), scriptTime)
+	// A site must outlive the test's own context to be ended in good order.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), scriptTime)
 	t.Cleanup(cancel)
 	s := &script{t: t, name: name, cmd: exec.CommandContext(ctx, "node", name)}
 	s.cmd.Dir = clientsDir(t)
