@@ -191,7 +191,7 @@ func TestPagesAreWorthlessAfterLogout(t *testing.T) {
 	consent := w.authorize(asBlog...)
 	wantPage(t, consent, "consent-form")
 	w.get(logoutQuery("id_token_hint", hint))
-	wantShown(t, w.fill(consent, "consent-form", "decision", "allow"), http.StatusBadRequest, "invalid_request", "another browser")
+	wantShown(t, w.fill(consent, "consent-form", "decision", "allow"), http.StatusGone, "invalid_request", "another browser")
 }
 
 func TestAccountPage(t *testing.T) {

@@ -28,8 +28,10 @@ type flow struct {
 }
 
 // errExpired is a page whose request is gone.
-var errExpired = shown{oauth.Refuse(oauth.InvalidRequest,
-	"This sign-in has expired, was already completed, or was begun in another browser. Go back and start again.")}
+var errExpired = shown{&oauth.Error{
+	Code: oauth.InvalidRequest, Status: http.StatusGone,
+	Description: "This sign-in has expired, was already completed, or was begun in another browser. Go back and start again.",
+}}
 
 // begin makes the flow of a request that is not stored yet.
 func (d *Door) begin(r *http.Request, request *Request) (*flow, error) {
