@@ -241,8 +241,10 @@ func BenchmarkEnqueue(b *testing.B) {
 	defer func() { _ = d.Close() }()
 	log := audit.NewLog(d, time.Now)
 	stop := run(log)
-	r := audit.Record{Event: audit.ExchangeIssued, Outcome: audit.OK, Client: "pay.backend", Grant: 1, Source: "192.0.2.1",
-		Request: "0123456789abcdef", Detail: map[string]any{"aud": "https://api.market.example", "scope": "items.read"}}
+	r := audit.Record{
+		Event: audit.ExchangeIssued, Outcome: audit.OK, Client: "pay.backend", Grant: 1, Source: "192.0.2.1",
+		Request: "0123456789abcdef", Detail: map[string]any{"aud": "https://api.market.example", "scope": "items.read"},
+	}
 	b.ReportAllocs()
 	for b.Loop() {
 		if err := log.Enqueue(r); err != nil {

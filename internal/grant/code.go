@@ -107,7 +107,8 @@ func (g *Grants) redeem(ctx context.Context, tx *db.Tx, r Redemption) (*Grant, s
 		return nil, "", err
 	}
 	return granted, refreshToken, g.recordGrant(ctx, tx, granted, audit.Record{
-		Event: audit.TokenIssued, Reason: "authorization_code"})
+		Event: audit.TokenIssued, Reason: "authorization_code",
+	})
 }
 
 // checkBearer checks that whoever sends the code is whom it was made for. It

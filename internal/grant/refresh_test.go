@@ -54,12 +54,22 @@ func TestRotation(t *testing.T) {
 		{"idle too long", []step{{14 * day, 0, 0, grant.ErrExpired}}, true},
 		{"idle too long after a use", []step{{13 * day, 0, 1, nil}, {14 * day, 1, 0, grant.ErrExpired}}, true},
 		{"used to the last", []step{
-			{13 * day, 0, 1, nil}, {13 * day, 1, 2, nil}, {13 * day, 2, 3, nil}, {13 * day, 3, 4, nil}, {13 * day, 4, 5, nil},
-			{13 * day, 5, 6, nil}, {12*day - time.Millisecond, 6, 7, nil},
+			{13 * day, 0, 1, nil},
+			{13 * day, 1, 2, nil},
+			{13 * day, 2, 3, nil},
+			{13 * day, 3, 4, nil},
+			{13 * day, 4, 5, nil},
+			{13 * day, 5, 6, nil},
+			{12*day - time.Millisecond, 6, 7, nil},
 		}, false},
 		{"rotation does not extend the absolute limit", []step{
-			{13 * day, 0, 1, nil}, {13 * day, 1, 2, nil}, {13 * day, 2, 3, nil}, {13 * day, 3, 4, nil}, {13 * day, 4, 5, nil},
-			{13 * day, 5, 6, nil}, {12 * day, 6, 0, grant.ErrExpired},
+			{13 * day, 0, 1, nil},
+			{13 * day, 1, 2, nil},
+			{13 * day, 2, 3, nil},
+			{13 * day, 3, 4, nil},
+			{13 * day, 4, 5, nil},
+			{13 * day, 5, 6, nil},
+			{12 * day, 6, 0, grant.ErrExpired},
 		}, true},
 	}
 	for _, test := range tests {

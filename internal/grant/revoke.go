@@ -116,7 +116,8 @@ func (g *Grants) publish(ctx context.Context, tx *db.Tx, keys ...Key) error {
 // gives the refusal back.
 func (g *Grants) refuse(ctx context.Context, tx *db.Tx, granted *Grant, refusal Refusal) error {
 	err := g.recordGrant(ctx, tx, granted, audit.Record{
-		Event: audit.TokenRefused, Outcome: audit.Refused, Reason: refusal.Error()})
+		Event: audit.TokenRefused, Outcome: audit.Refused, Reason: refusal.Error(),
+	})
 	if err != nil {
 		return err
 	}

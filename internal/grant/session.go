@@ -52,7 +52,8 @@ func (g *Grants) RenewSession(ctx context.Context, tx *db.Tx, s *Session, how Si
 		return nil, "", ErrNoSession
 	}
 	return renewed, cookie, g.record(ctx, tx, audit.Record{
-		Event: audit.SessionStarted, Account: renewed.AccountID, Reason: "renewed"})
+		Event: audit.SessionStarted, Account: renewed.AccountID, Reason: "renewed",
+	})
 }
 
 // signIn writes a sign-in into the session and makes its cookie value.

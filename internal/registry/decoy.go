@@ -4,9 +4,11 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/base64"
+	"fmt"
 	"math/big"
 	"strings"
 
@@ -21,17 +23,20 @@ type decoy struct {
 	rsa    *rsa.PublicKey
 }
 
-// newDecoy makes keys that nobody has the private half of.
-func newDecoy() decoy {
+// newDecoy makes keys whose private halves nobody keeps.
+func newDecoy() (decoy, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return decoy{}, fmt.Errorf("registry: decoy key: %w", err)
+	}
 	modulus := secret.Bytes(256)
 	modulus[0] |= 0x80
 	modulus[255] |= 1
-	curve := elliptic.P256().Params()
 	return decoy{
 		hashes: [][]byte{secret.Bytes(sha256.Size)},
-		ec:     &ecdsa.PublicKey{Curve: elliptic.P256(), X: curve.Gx, Y: curve.Gy},
+		ec:     &key.PublicKey,
 		rsa:    &rsa.PublicKey{N: new(big.Int).SetBytes(modulus), E: 65537},
-	}
+	}, nil
 }
 
 // verify does the work of verifying an assertion, and believes nothing.

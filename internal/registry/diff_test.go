@@ -25,8 +25,10 @@ var planTests = []struct {
 	{"a sector is written down", []string{"    scenario: backend\n", "    scenario: backend\n    sector: crypto\n"}},
 	{"the issuer moves", []string{"https://id.market.example", "https://login.market.example"}},
 	{"the group is renamed", []string{"name: { en: Market Group, ja: マーケットグループ }", "name: The group"}},
-	{"a client is added", []string{"      web: { redirect_uris: [https://market.example/callback]",
-		"      tv: { type: native, redirect_uris: [\"com.example.market.tv:/callback\"] }\n      web: { redirect_uris: [https://market.example/callback]"}},
+	{"a client is added", []string{
+		"      web: { redirect_uris: [https://market.example/callback]",
+		"      tv: { type: native, redirect_uris: [\"com.example.market.tv:/callback\"] }\n      web: { redirect_uris: [https://market.example/callback]",
+	}},
 	{"a client is removed", []string{"      ios: { type: native, redirect_uris: [https://market.example/ios/callback, \"com.example.market:/callback\", \"http://127.0.0.1/callback\"] }\n", ""}},
 	{"a subsystem leaves", []string{
 		"  crypto:\n    scenario: backend\n    identity: [email]\n    clients:\n      web: { secret_file: crypto.secret, redirect_uris: [https://crypto.example/callback] }\n", "",

@@ -48,7 +48,11 @@ func Open(ctx context.Context, config Config) (*Registry, error) {
 	if config.Generation == 0 {
 		config.Generation = 1
 	}
-	r := &Registry{config: config, replays: newReplays(), decoy: newDecoy()}
+	decoy, err := newDecoy()
+	if err != nil {
+		return nil, err
+	}
+	r := &Registry{config: config, replays: newReplays(), decoy: decoy}
 	if err := r.makeRealm(ctx); err != nil {
 		return nil, fmt.Errorf("registry: realm: %w", err)
 	}

@@ -73,9 +73,6 @@ func algorithmOf(public crypto.PublicKey) (jose.SignatureAlgorithm, error) {
 	return "", fmt.Errorf("rp: Config.Key of type %T cannot be used; take ECDSA P-256, RSA or Ed25519", public)
 }
 
-// public reports whether the client has no credential.
-func (a *authentication) public() bool { return a.secret == "" && a.signer == nil }
-
 // apply adds the proof to a request that will carry form as its body.
 func (a *authentication) apply(header http.Header, form url.Values) error {
 	switch {

@@ -14,8 +14,10 @@ import (
 func TestConvertKeepsTheOrder(t *testing.T) {
 	t.Parallel()
 	issuer, client := setup(t, "market.backend")
-	asked := []string{"alice.market-app", "", "ghost.market-app", "bob.market-app", "alice.pay", "alice.market-app",
-		"日本", strings.Repeat("x", 256), "a\nb", `"\\<&> .market-app`}
+	asked := []string{
+		"alice.market-app", "", "ghost.market-app", "bob.market-app", "alice.pay", "alice.market-app",
+		"日本", strings.Repeat("x", 256), "a\nb", `"\\<&> .market-app`,
+	}
 	want := []string{"alice.market", "", "", "bob.market", "", "alice.market", "", "", "", `"\\<&> .market`}
 	got, err := client.Convert(t.Context(), "market-app", "market", asked)
 	if err != nil {
