@@ -96,8 +96,8 @@ func (d *Door) parse(ctx context.Context, values url.Values) (*Request, error) {
 func (d *Door) Authorize(w http.ResponseWriter, r *http.Request) { d.serve(w, r, d.authorize) }
 
 func (d *Door) authorize(w http.ResponseWriter, r *http.Request) (answer, error) {
-	if r.Method != http.MethodGet && r.Method != http.MethodPost && r.Method != http.MethodHead {
-		return answer{}, refuseMethod(w, "GET, HEAD, POST")
+	if r.Method != http.MethodGet && r.Method != http.MethodPost {
+		return answer{}, refuseMethod(w, "GET, POST")
 	}
 	values, err := web.ReadParameters(w, r, web.FormLimit)
 	if err != nil {

@@ -91,7 +91,7 @@ func TestShownErrors(t *testing.T) {
 	t.Run("method", func(t *testing.T) {
 		t.Parallel()
 		a := w.send(http.MethodPut, "/oauth2/authorize?"+ask(), nil)
-		wantShown(t, a, http.StatusMethodNotAllowed, "invalid_request", "GET, HEAD, POST")
+		wantShown(t, a, http.StatusMethodNotAllowed, "invalid_request", "GET, POST")
 	})
 	t.Run("query beside a body", func(t *testing.T) {
 		t.Parallel()

@@ -37,8 +37,8 @@ type leaving struct {
 func (d *Door) Logout(w http.ResponseWriter, r *http.Request) { d.serve(w, r, d.logout) }
 
 func (d *Door) logout(w http.ResponseWriter, r *http.Request) (answer, error) {
-	if r.Method != http.MethodGet && r.Method != http.MethodPost && r.Method != http.MethodHead {
-		return answer{}, refuseMethod(w, "GET, HEAD, POST")
+	if r.Method != http.MethodGet && r.Method != http.MethodPost {
+		return answer{}, refuseMethod(w, "GET, POST")
 	}
 	values, err := web.ReadParameters(w, r, web.FormLimit)
 	if err != nil {
