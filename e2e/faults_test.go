@@ -16,7 +16,7 @@ import (
 )
 
 // smallDisk mounts a file system of the given size, where the test may.
-func smallDisk(t *testing.T, size string) string {
+func smallDisk(t testing.TB, size string) string {
 	t.Helper()
 	dir := t.TempDir()
 	if out, err := exec.CommandContext(t.Context(), "mount", "-t", "tmpfs", "-o", "size="+size, "tmpfs", dir).CombinedOutput(); err != nil {
@@ -31,7 +31,7 @@ func smallDisk(t *testing.T, size string) string {
 }
 
 // fill writes a file until the disk is full.
-func fill(t *testing.T, path string) {
+func fill(t testing.TB, path string) {
 	t.Helper()
 	file, err := os.Create(path)
 	if err != nil {
@@ -98,7 +98,7 @@ func TestFullDisk(t *testing.T) {
 }
 
 // redeem takes the code that just came back to the site.
-func redeem(t *testing.T, tokenURL string, rp *site, verifier string) tokenAnswer {
+func redeem(t testing.TB, tokenURL string, rp *site, verifier string) tokenAnswer {
 	t.Helper()
 	answer, status := sendPublic(t, tokenURL, url.Values{
 		"grant_type": {"authorization_code"}, "code": {(<-rp.answers).Get("code")}, "client_id": {"market-app.spa"},
@@ -111,7 +111,7 @@ func redeem(t *testing.T, tokenURL string, rp *site, verifier string) tokenAnswe
 }
 
 // sendPublic sends a request of a public client.
-func sendPublic(t *testing.T, address string, form url.Values) (tokenAnswer, int) {
+func sendPublic(t testing.TB, address string, form url.Values) (tokenAnswer, int) {
 	t.Helper()
 	response, err := http.PostForm(address, form)
 	if err != nil {
@@ -125,7 +125,7 @@ func sendPublic(t *testing.T, address string, form url.Values) (tokenAnswer, int
 	return answer, response.StatusCode
 }
 
-func wantUnavailable(t *testing.T, address string, form url.Values) {
+func wantUnavailable(t testing.TB, address string, form url.Values) {
 	t.Helper()
 	response, err := http.PostForm(address, form)
 	if err != nil {
@@ -141,7 +141,7 @@ func wantUnavailable(t *testing.T, address string, form url.Values) {
 	}
 }
 
-func get(t *testing.T, address string) int {
+func get(t testing.TB, address string) int {
 	t.Helper()
 	response, err := http.Get(address)
 	if err != nil {

@@ -32,7 +32,7 @@ type accessClaims struct {
 }
 
 // verified checks an access token as a resource server with go-oidc would.
-func verified(t *testing.T, provider *oidc.Provider, audience, token string) accessClaims {
+func verified(t testing.TB, provider *oidc.Provider, audience, token string) accessClaims {
 	t.Helper()
 	verifier := provider.Verifier(&oidc.Config{ClientID: audience, SupportedSigningAlgs: []string{oidc.ES256}})
 	parsed, err := verifier.Verify(t.Context(), token)
@@ -183,7 +183,7 @@ type tokenAnswer struct {
 }
 
 // post sends a token request that must succeed.
-func post(t *testing.T, address, id, secret string, form url.Values) tokenAnswer {
+func post(t testing.TB, address, id, secret string, form url.Values) tokenAnswer {
 	t.Helper()
 	answer, status := send(t, t.Context(), address, id, secret, form)
 	if status != http.StatusOK {
@@ -192,7 +192,7 @@ func post(t *testing.T, address, id, secret string, form url.Values) tokenAnswer
 	return answer
 }
 
-func send(t *testing.T, ctx context.Context, address, id, secret string, form url.Values) (tokenAnswer, int) {
+func send(t testing.TB, ctx context.Context, address, id, secret string, form url.Values) (tokenAnswer, int) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, address, strings.NewReader(form.Encode()))
 	if err != nil {
@@ -213,7 +213,7 @@ func send(t *testing.T, ctx context.Context, address, id, secret string, form ur
 }
 
 // refusedWith checks that x/oauth2 reports one of these OAuth error codes.
-func refusedWith(t *testing.T, err error, codes ...string) {
+func refusedWith(t testing.TB, err error, codes ...string) {
 	t.Helper()
 	var refused *oauth2.RetrieveError
 	if !errors.As(err, &refused) || !slices.Contains(codes, refused.ErrorCode) {

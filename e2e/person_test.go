@@ -19,12 +19,12 @@ const (
 // person is somebody with a browser that knows cookies, forms and redirects,
 // and nothing of JavaScript.
 type person struct {
-	t      *testing.T
+	t      testing.TB
 	client *http.Client
 	known  bool // has an account
 }
 
-func newPerson(t *testing.T) *person {
+func newPerson(t testing.TB) *person {
 	t.Helper()
 	jar, err := cookiejar.New(nil)
 	if err != nil {
@@ -35,9 +35,10 @@ func newPerson(t *testing.T) *person {
 
 // page is what the person sees.
 type page struct {
-	t     *testing.T
+	t     testing.TB
 	url   *url.URL
 	code  int
+	head  http.Header
 	root  *html.Node
 	title string
 }
@@ -53,6 +54,7 @@ func (p *person) open(address string) *page {
 
 func (p *person) do(request *http.Request) *page {
 	p.t.Helper()
+	request.Header.Set("Accept", "text/html,*/*") // by which some servers tell people from programs
 	response, err := p.client.Do(request)
 	if err != nil {
 		p.t.Fatal(err)
@@ -62,7 +64,7 @@ func (p *person) do(request *http.Request) *page {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	seen := &page{t: p.t, url: response.Request.URL, code: response.StatusCode, root: root}
+	seen := &page{t: p.t, url: response.Request.URL, code: response.StatusCode, head: response.Header, root: root}
 	if title := find(root, func(n *html.Node) bool { return n.Data == "title" }); title != nil && title.FirstChild != nil {
 		seen.title = title.FirstChild.Data
 	}

@@ -20,6 +20,9 @@ import (
 var program string
 
 func TestMain(m *testing.M) {
+	if address := os.Getenv(floorVariable); address != "" {
+		os.Exit(serveFloor(address))
+	}
 	os.Exit(buildAndRun(m))
 }
 
@@ -37,6 +40,10 @@ func buildAndRun(m *testing.M) int {
 		fmt.Fprintf(os.Stderr, "build: %v\n%s", err, out)
 		return 1
 	}
+	if localhost, err = makeCertificate(dir); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	return m.Run()
 }
 
@@ -48,6 +55,7 @@ type server struct {
 	File   string // its group file
 	log    *logBuffer
 	args   []string
+	env    []string // nil: that of the test
 	cmd    *exec.Cmd
 }
 
@@ -91,7 +99,7 @@ func (l *logBuffer) follow(from io.Reader) {
 }
 
 // freeAddress finds a port that is free now.
-func freeAddress(t *testing.T) string {
+func freeAddress(t testing.TB) string {
 	t.Helper()
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "localhost:0")
 	if err != nil {
@@ -103,15 +111,28 @@ func freeAddress(t *testing.T) string {
 
 // newServer prepares a server in a directory of its own; group is the text of
 // its group file, in which $ISSUER stands for the issuer.
-func newServer(t *testing.T, group string) *server {
+func newServer(t testing.TB, group string) *server {
 	t.Helper()
 	return newServerIn(t, t.TempDir(), group)
 }
 
-func newServerIn(t *testing.T, dir, group string) *server {
+func newServerIn(t testing.TB, dir, group string) *server {
+	t.Helper()
+	return newServerUnder(t, "http://", dir, group)
+}
+
+// newSecureServer is newServer under https.
+func newSecureServer(t testing.TB, group string) *server {
+	t.Helper()
+	s := newServerUnder(t, "https://", t.TempDir(), group)
+	s.args = append(s.args, "--tls-cert", localhost.Cert, "--tls-key", localhost.Key)
+	return s
+}
+
+func newServerUnder(t testing.TB, scheme, dir, group string) *server {
 	t.Helper()
 	listen, ops := freeAddress(t), freeAddress(t)
-	s := &server{Issuer: "http://" + listen, Ops: "http://" + ops, Dir: dir, File: filepath.Join(t.TempDir(), "group.yaml")}
+	s := &server{Issuer: scheme + listen, Ops: "http://" + ops, Dir: dir, File: filepath.Join(t.TempDir(), "group.yaml")}
 	if err := os.WriteFile(s.File, []byte(strings.ReplaceAll(group, "$ISSUER", s.Issuer)), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +144,7 @@ func newServerIn(t *testing.T, dir, group string) *server {
 }
 
 // start runs the process and returns when it serves.
-func (s *server) start(t *testing.T) *server {
+func (s *server) start(t testing.TB) *server {
 	t.Helper()
 	if err := s.launch(t); err != nil {
 		t.Fatal(err)
@@ -136,9 +157,10 @@ func (s *server) start(t *testing.T) *server {
 	return s
 }
 
-func (s *server) launch(t *testing.T) error {
+func (s *server) launch(t testing.TB) error {
 	t.Helper()
 	s.cmd = exec.CommandContext(t.Context(), program, s.args...)
+	s.cmd.Env = s.env
 	s.cmd.Cancel = func() error { return s.cmd.Process.Signal(syscall.SIGTERM) }
 	stderr, err := s.cmd.StderrPipe()
 	if err != nil {
@@ -159,7 +181,7 @@ func (s *server) launch(t *testing.T) error {
 }
 
 // stop ends the process as an operator does and waits for it.
-func (s *server) stop(t *testing.T) {
+func (s *server) stop(t testing.TB) {
 	t.Helper()
 	if s.cmd.ProcessState != nil {
 		return
@@ -172,7 +194,7 @@ func (s *server) stop(t *testing.T) {
 }
 
 // sekisho runs one command of the program to its end.
-func sekisho(t *testing.T, input string, args ...string) (output string, code int) {
+func sekisho(t testing.TB, input string, args ...string) (output string, code int) {
 	t.Helper()
 	command := exec.CommandContext(t.Context(), program, args...)
 	command.Stdin = strings.NewReader(input)
@@ -184,7 +206,7 @@ func sekisho(t *testing.T, input string, args ...string) (output string, code in
 }
 
 // logLines are the structured log lines of the server so far.
-func (s *server) logLines(t *testing.T) []map[string]any {
+func (s *server) logLines(t testing.TB) []map[string]any {
 	t.Helper()
 	var lines []map[string]any
 	for line := range strings.Lines(s.log.String()) {

@@ -1,0 +1,349 @@
+package e2e_test
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/oauth2"
+	"golang.org/x/sys/unix"
+)
+
+// The cost of the paths between subsystems: CPU time of the server process per
+// request, the server pinned to one core and the client to the other, beside
+// the floor of each measured in the same run. The floor is a bare net/http
+// handler that does only the cryptography the path cannot do without.
+//
+// Rounds of path and floor take turns, and the median of the ratios is
+// reported, since CPU time, too, drifts with what else the machine does.
+const (
+	costRounds   = 9
+	costRequests = 2000 // a round
+	costWorkers  = 8
+)
+
+// floorVariable makes the test binary a floor server: see TestMain.
+const floorVariable = "SEKISHO_FLOOR_LISTEN"
+
+func BenchmarkCost(b *testing.B) {
+	if testing.Short() {
+		b.Skip("starts servers and loads them for a minute")
+	}
+	t := costBench{b}
+	rp := newSite(b)
+	as := newServer(b, strings.ReplaceAll(rp.group(), "backend: {", "backend: { rate: 100000,"))
+	as.env = append(os.Environ(), "GOMAXPROCS=1", "SEKISHO_LOG_LEVEL=info")
+	as.start(b)
+	floor := startFloor(b)
+	pin(b, as.cmd.Process.Pid, 0)
+	pin(b, floor.pid, 0)
+	pin(b, os.Getpid(), 1)
+
+	user := userToken(b, as, rp)
+	exchange := url.Values{
+		"grant_type": {exchangeGrant}, "subject_token": {user}, "subject_token_type": {accessTokenType},
+		"resource": {marketAPI}, "scope": {"items.read"},
+	}
+	rows := []costRow{
+		{
+			"client credentials", as.request("/oauth2/token", "crypto.backend", cryptoSecret, url.Values{"grant_type": {"client_credentials"}, "scope": {"settle"}}),
+			floor.request("/sign", "crypto.backend", cryptoSecret, url.Values{"grant_type": {"client_credentials"}, "scope": {"settle"}}), 1.3,
+		},
+		{"token exchange", as.request("/oauth2/token", "pay.backend", paySecret, exchange), floor.request("/verify-sign", "pay.backend", paySecret, exchange), 1.4},
+		{
+			"introspection", as.request("/oauth2/introspect", "pay.backend", paySecret, url.Values{"token": {user}}),
+			floor.request("/verify", "pay.backend", paySecret, url.Values{"token": {user}}), 1.3,
+		},
+		{"JWKS", as.get("/oauth2/jwks"), floor.get("/static"), 1.3},
+		{"discovery", as.get("/.well-known/openid-configuration"), floor.get("/static"), 1.3},
+	}
+	for _, row := range rows {
+		t.measure(as.cmd.Process.Pid, floor.pid, row)
+	}
+}
+
+// costRow is one path beside its floor.
+type costRow struct {
+	name        string
+	path, floor costRequest
+	target      float64
+}
+
+// costRequest is one request, made again and again.
+type costRequest struct {
+	method, url, id, secret, body string
+}
+
+func (s *server) request(path, id, secret string, form url.Values) costRequest {
+	return costRequest{http.MethodPost, s.Issuer + path, id, secret, form.Encode()}
+}
+
+func (s *server) get(path string) costRequest {
+	return costRequest{method: http.MethodGet, url: s.Issuer + path}
+}
+
+type costBench struct{ *testing.B }
+
+func (b costBench) measure(server, floor int, row costRow) {
+	var paths, floors, ratios []float64
+	b.load(row.path, costRequests/2) // warm up
+	b.load(row.floor, costRequests/2)
+	for range costRounds {
+		path := b.cpuOf(server, row.path)
+		bare := b.cpuOf(floor, row.floor)
+		paths, floors, ratios = append(paths, path), append(floors, bare), append(ratios, path/bare)
+	}
+	fmt.Printf("%-20s %6.1f ms CPU per 1,000 requests, floor %6.1f, ratio %.2f (%.2f–%.2f), aim ≤ %.1f\n",
+		row.name, median(paths), median(floors), median(ratios), slices.Min(ratios), slices.Max(ratios), row.target)
+}
+
+func median(values []float64) float64 {
+	sorted := slices.SortedFunc(slices.Values(values), cmp.Compare)
+	return sorted[len(sorted)/2]
+}
+
+// cpuOf is the CPU time in ms that a process spends on 1,000 such requests.
+func (b costBench) cpuOf(pid int, request costRequest) float64 {
+	before := cpuTime(b, pid)
+	b.load(request, costRequests)
+	return float64((cpuTime(b, pid) - before).Microseconds()) / costRequests
+}
+
+// load sends n requests over a few connections; each must be answered 200.
+func (b costBench) load(request costRequest, n int) {
+	b.Helper()
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: costWorkers, MaxConnsPerHost: costWorkers}}
+	defer client.CloseIdleConnections()
+	var group sync.WaitGroup
+	for range costWorkers {
+		group.Go(func() {
+			for range n / costWorkers {
+				if err := request.send(client); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	group.Wait()
+	if b.Failed() {
+		b.FailNow()
+	}
+}
+
+func (c costRequest) send(client *http.Client) error {
+	request, err := http.NewRequest(c.method, c.url, strings.NewReader(c.body))
+	if err != nil {
+		return err
+	}
+	if c.method == http.MethodPost {
+		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		request.SetBasicAuth(c.id, c.secret)
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil || response.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s: %d %s %w", c.url, response.StatusCode, body, err)
+	}
+	return nil
+}
+
+// cpuTime is the CPU time a process has used, user and system.
+func cpuTime(t testing.TB, pid int) time.Duration {
+	t.Helper()
+	var clock unix.Timespec
+	// The CPU clock of another process (clock_getcpuclockid(3)).
+	if err := unix.ClockGettime(int32(^pid<<3|2), &clock); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(clock.Nano())
+}
+
+// pin keeps all threads of a process on one core.
+func pin(t testing.TB, pid, core int) {
+	t.Helper()
+	var set unix.CPUSet
+	set.Set(core)
+	threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+	if err != nil {
+		t.Skip("this benchmark pins processes to cores, as Linux can")
+	}
+	for _, thread := range threads {
+		id, err := strconv.Atoi(thread.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := unix.SchedSetaffinity(id, &set); err != nil && err != syscall.ESRCH {
+			t.Fatal(err)
+		}
+	}
+}
+
+// userToken signs a person in at the app and gives the token for pay.
+func userToken(t testing.TB, as *server, rp *site) string {
+	t.Helper()
+	verifier := oauth2.GenerateVerifier()
+	someone := newPerson(t)
+	someone.signUp(someone.open(as.Issuer + "/oauth2/authorize?" + url.Values{
+		"response_type": {"code"}, "client_id": {"market-app.spa"}, "redirect_uri": {rp.URL + "/spa"},
+		"scope": {"openid charge"}, "code_challenge": {oauth2.S256ChallengeFromVerifier(verifier)}, "code_challenge_method": {"S256"},
+	}.Encode()))
+	answer, status := sendPublic(t, as.Issuer+"/oauth2/token", url.Values{
+		"grant_type": {"authorization_code"}, "code": {(<-rp.answers).Get("code")}, "client_id": {"market-app.spa"},
+		"redirect_uri": {rp.URL + "/spa"}, "code_verifier": {verifier}, "resource": {payAPI},
+	})
+	if status != http.StatusOK {
+		t.Fatalf("%d %s %s", status, answer.Error, answer.Description)
+	}
+	return answer.AccessToken
+}
+
+// floorServer is a bare net/http server in a process of its own.
+type floorServer struct {
+	*server
+	pid int
+}
+
+func startFloor(t testing.TB) floorServer {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := freeAddress(t)
+	command := exec.CommandContext(t.Context(), self)
+	command.Env = append(os.Environ(), "GOMAXPROCS=1", floorVariable+"="+address)
+	out, err := command.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = command.Process.Kill()
+		_ = command.Wait()
+	})
+	if _, err := out.Read(make([]byte, 1)); err != nil { // it says when it listens
+		t.Fatal(err)
+	}
+	return floorServer{&server{Issuer: "http://" + address}, command.Process.Pid}
+}
+
+// serveFloor is the floor server's main function.
+func serveFloor(address string) int {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return 1
+	}
+	f := &floor{key: key, secrets: [][]byte{sum(appSecret), sum(paySecret), sum(cryptoSecret)}}
+	f.token = f.sign()
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /sign", func(w http.ResponseWriter, r *http.Request) { f.answer(w, r, false, true) })
+	mux.HandleFunc("POST /verify", func(w http.ResponseWriter, r *http.Request) { f.answer(w, r, true, false) })
+	mux.HandleFunc("POST /verify-sign", func(w http.ResponseWriter, r *http.Request) { f.answer(w, r, true, true) })
+	static := bytes.Repeat([]byte("x"), 2<<10)
+	mux.HandleFunc("GET /static", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Cache-Control", "public, max-age=600")
+		_, _ = w.Write(static)
+	})
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return 1
+	}
+	fmt.Println("listening")
+	_ = http.Serve(listener, mux)
+	return 0
+}
+
+// floor does what no implementation can leave out: parse the form, compare one
+// secret hash, verify or sign with ES256, write JSON.
+type floor struct {
+	key     *ecdsa.PrivateKey
+	secrets [][]byte
+	token   string
+}
+
+func sum(secret string) []byte {
+	hash := sha256.Sum256([]byte(secret))
+	return hash[:]
+}
+
+const floorHeader = "eyJhbGciOiJFUzI1NiIsInR5cCI6ImF0K2p3dCIsImtpZCI6IjAxMjM0NTY3ODlhYmNkZWYifQ"
+
+func (f *floor) sign() string {
+	claims, _ := json.Marshal(map[string]any{
+		"iss": "http://localhost:8080", "sub": "d462sylrivz72j6xrhzrdhuqsy", "aud": "https://api.market.test",
+		"exp": time.Now().Add(time.Minute).Unix(), "iat": time.Now().Unix(), "client_id": "pay.backend", "scope": "settle",
+	})
+	input := floorHeader + "." + base64.RawURLEncoding.EncodeToString(claims)
+	digest := sha256.Sum256([]byte(input))
+	r, s, err := ecdsa.Sign(rand.Reader, f.key, digest[:])
+	if err != nil {
+		panic(err)
+	}
+	var signature [64]byte
+	r.FillBytes(signature[:32])
+	s.FillBytes(signature[32:])
+	return input + "." + base64.RawURLEncoding.EncodeToString(signature[:])
+}
+
+func (f *floor) verify(token string) bool {
+	dot := strings.LastIndexByte(token, '.')
+	signature, err := base64.RawURLEncoding.DecodeString(token[dot+1:])
+	if err != nil {
+		return false
+	}
+	digest := sha256.Sum256([]byte(token[:dot]))
+	r, s := new(big.Int).SetBytes(signature[:32]), new(big.Int).SetBytes(signature[32:])
+	return ecdsa.Verify(&f.key.PublicKey, digest[:], r, s)
+}
+
+func (f *floor) answer(w http.ResponseWriter, r *http.Request, verify, sign bool) {
+	if err := r.ParseForm(); err != nil {
+		http.Error(w, "form", http.StatusBadRequest)
+		return
+	}
+	_, secret, _ := r.BasicAuth()
+	given, known := sum(secret), false
+	for _, hash := range f.secrets {
+		known = known || subtle.ConstantTimeCompare(given, hash) == 1
+	}
+	if !known || verify && !f.verify(f.token) {
+		http.Error(w, "refused", http.StatusUnauthorized)
+		return
+	}
+	body := map[string]any{"active": true, "sub": "d462sylrivz72j6xrhzrdhuqsy", "client_id": "pay.backend", "scope": "settle"}
+	if sign {
+		body = map[string]any{"access_token": f.sign(), "token_type": "Bearer", "expires_in": 600, "scope": "settle"}
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	_ = json.NewEncoder(w).Encode(body)
+}
