@@ -21,8 +21,10 @@ type serveCommand struct {
 	TrustProxy []string `env:"SEKISHO_TRUST_PROXY" placeholder:"NETWORK" help:"Proxies whose X-Forwarded-For is believed."`
 }
 
-func (c serveCommand) Run(ctx context.Context, term terminal) error {
-	config, err := c.config(c.logger(term.err))
+func (c serveCommand) Run(ctx context.Context, term terminal) (err error) {
+	lines := &logBuffer{to: term.err}
+	defer func() { err = errors.Join(err, lines.Flush()) }()
+	config, err := c.config(c.logger(lines))
 	if err != nil {
 		return err
 	}
