@@ -43,9 +43,13 @@ type listeners map[string]net.Listener
 func listen(ctx context.Context, addresses Addresses) (listeners, error) {
 	taken := listeners{}
 	for _, one := range []struct{ party, address string }{
-		{partyServer, addresses.Server}, {partyPage, addresses.Page},
-		{partyApp, addresses.App}, {partyMarket, addresses.Market}, {partyPay, addresses.Pay},
-		{partyCrypto, addresses.Crypto}, {partyPartner, addresses.Partner},
+		{partyServer, addresses.Server},
+		{partyPage, addresses.Page},
+		{partyApp, addresses.App},
+		{partyMarket, addresses.Market},
+		{partyPay, addresses.Pay},
+		{partyCrypto, addresses.Crypto},
+		{partyPartner, addresses.Partner},
 	} {
 		listener, err := new(net.ListenConfig).Listen(ctx, "tcp", one.address)
 		if err != nil {

@@ -2,72 +2,21 @@ package demo
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
-	"sync"
-	"time"
-
-	"golang.org/x/oauth2"
-
-	"github.com/sekisho-id/sekisho/oauth"
-	"github.com/sekisho-id/sekisho/sdk/rp"
 )
 
 // app is the group's own web site (scenario 1): people sign in, no consent is
 // asked, and it calls market and pay with tokens for the person. It has no
 // tokens for itself.
 type app struct {
-	*site
-	client    *rp.Client
-	signIn    *rp.SignIn
-	sessions  *sessions[*appSession]
-	people    *sql.DB
+	*visitors
 	api       *http.Client
 	marketURL string
 	payURL    string
 	ownURL    string
-}
-
-// Its people: the app's own id beside the subject it is told.
-const appSchema = `
-CREATE TABLE IF NOT EXISTS person (
-	number  INTEGER PRIMARY KEY,
-	subject TEXT NOT NULL UNIQUE
-)`
-
-// appSession is one browser signed in to the app.
-type appSession struct {
-	userID  string
-	subject string
-	idToken string
-
-	mu      sync.Mutex
-	refresh string
-	tokens  map[string]*oauth2.Token // by resource and scopes
-}
-
-// tokenMargin keeps a token from being sent when it may die on the way.
-const tokenMargin = 10 * time.Second
-
-// token answers an access token for a resource out of what the sign-in
-// granted, through the refresh token (RFC 8707 §2.2). Without scopes it holds
-// all that was granted there.
-func (s *appSession) token(ctx context.Context, client *rp.Client, resource string, scopes ...string) (string, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	key := resource + " " + oauth.Scopes(scopes).String()
-	if held, ok := s.tokens[key]; ok && time.Until(held.Expiry) > tokenMargin {
-		return held.AccessToken, nil
-	}
-	fresh, err := client.Refresh(ctx, s.refresh, resource, scopes...)
-	if err != nil {
-		return "", err
-	}
-	s.refresh, s.tokens[key] = fresh.RefreshToken, fresh
-	return fresh.AccessToken, nil
 }
 
 func (a *app) routes() map[string]http.Handler {
@@ -87,100 +36,26 @@ func (a *app) routes() map[string]http.Handler {
 	}
 }
 
-// signedIn hands the session to a handler, or sends the person to sign in.
-func (a *app) signedIn(handler func(http.ResponseWriter, *http.Request, *appSession) error) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		session, ok := a.sessions.load(r)
-		if !ok {
-			a.startSignIn(w, r)
-			return
-		}
-		a.trace.behind(r.Context(), a.person(session.subject, session.userID))
-		if err := handler(w, r, session); err != nil {
-			a.fail(w, r, err)
-		}
-	}
+var appActions = []siteAction{
+	{Method: http.MethodPost, Path: "buy", Title: "Buy a lamp"},
+	{Method: http.MethodPost, Path: "offer", Title: "Offer", Fields: []siteField{
+		{"title", "What you sell", "text", "off"}, {"price", "Price in yen", "number", "off"},
+	}},
+	{Method: http.MethodPost, Path: "signout", Title: "Sign out"},
 }
-
-func (a *app) startSignIn(w http.ResponseWriter, r *http.Request) {
-	a.signIn.StartWith(w, r, rp.Ask{ReturnTo: returnTo(r), Prompt: promptOf(r)})
-}
-
-// promptOf passes on prompt=none, by which a site asks whether the person is
-// signed in to the group without showing anything (OIDC Core §3.1.2.1).
-func promptOf(r *http.Request) string {
-	if r.FormValue("prompt") == "none" {
-		return "none"
-	}
-	return ""
-}
-
-func (a *app) finishSignIn(w http.ResponseWriter, r *http.Request) {
-	identity, err := a.signIn.Finish(w, r)
-	if err != nil {
-		a.show(w, http.StatusForbidden, sitePage{Notice: "Not signed in. " + err.Error(), Actions: signInAction})
-		return
-	}
-	userID, err := a.userID(r.Context(), identity.Subject)
-	if err != nil {
-		a.fail(w, r, err)
-		return
-	}
-	a.trace.behind(r.Context(), a.person(identity.Subject, userID))
-	a.sessions.start(w, r, &appSession{
-		userID: userID, subject: identity.Subject, idToken: identity.IDToken,
-		refresh: identity.Token.RefreshToken, tokens: map[string]*oauth2.Token{a.marketURL + " ": identity.Token},
-	})
-	a.goOn(w, identity.ReturnTo)
-}
-
-// userID finds the app's own id of a subject, and gives one at first sight.
-func (a *app) userID(ctx context.Context, subject string) (string, error) {
-	var number int64
-	err := a.people.QueryRowContext(ctx,
-		`INSERT INTO person (subject) VALUES ($1) ON CONFLICT (subject) DO UPDATE SET subject = excluded.subject RETURNING number`,
-		subject).Scan(&number)
-	if err != nil {
-		return "", fmt.Errorf("find the person: %w", err)
-	}
-	return appUserID(number), nil
-}
-
-func appUserID(number int64) string { return fmt.Sprintf("user-%d", 7000+number) }
-
-// known finds the app's own id of a subject it has met.
-func (a *app) known(ctx context.Context, subject string) (string, error) {
-	var number int64
-	err := a.people.QueryRowContext(ctx, `SELECT number FROM person WHERE subject = $1`, subject).Scan(&number)
-	if errors.Is(err, sql.ErrNoRows) {
-		return "", nil
-	}
-	return appUserID(number), err
-}
-
-var (
-	signInAction = []siteAction{{Method: http.MethodGet, Path: "signin", Title: "Sign in"}}
-	appActions   = []siteAction{
-		{Method: http.MethodPost, Path: "buy", Title: "Buy a lamp"},
-		{Method: http.MethodPost, Path: "offer", Title: "Offer", Fields: []siteField{
-			{"title", "What you sell", "text", "off"}, {"price", "Price in yen", "number", "off"},
-		}},
-		{Method: http.MethodPost, Path: "signout", Title: "Sign out"},
-	}
-)
 
 func (a *app) home(w http.ResponseWriter, r *http.Request) {
-	session, ok := a.sessions.load(r)
+	who, ok := a.sessions.load(r)
 	if !ok {
 		a.show(w, http.StatusOK, sitePage{Notice: "You are not signed in here.", Actions: signInAction})
 		return
 	}
-	items, err := a.items(r.Context(), session)
+	items, err := a.items(r.Context(), who)
 	if err != nil {
 		a.fail(w, r, err)
 		return
 	}
-	person := a.person(session.subject, session.userID)
+	person := a.person(who.subject, who.userID)
 	a.show(w, http.StatusOK, sitePage{
 		Person: &person, Items: items, Actions: appActions,
 	})
@@ -188,8 +63,8 @@ func (a *app) home(w http.ResponseWriter, r *http.Request) {
 
 // items asks market what is for sale. The sellers in the answer are named as
 // this app knows them.
-func (a *app) items(ctx context.Context, session *appSession) ([]Item, error) {
-	token, err := session.token(ctx, a.client, a.marketURL)
+func (a *app) items(ctx context.Context, who *session) ([]Item, error) {
+	token, err := who.token(ctx, a.client, a.marketURL)
 	if err != nil {
 		return nil, err
 	}
@@ -198,8 +73,8 @@ func (a *app) items(ctx context.Context, session *appSession) ([]Item, error) {
 	return items, err
 }
 
-func (a *app) offer(w http.ResponseWriter, r *http.Request, session *appSession) error {
-	token, err := session.token(r.Context(), a.client, a.marketURL)
+func (a *app) offer(w http.ResponseWriter, r *http.Request, who *session) error {
+	token, err := who.token(r.Context(), a.client, a.marketURL)
 	if err != nil {
 		return err
 	}
@@ -219,8 +94,8 @@ func (a *app) offer(w http.ResponseWriter, r *http.Request, session *appSession)
 
 // buy finds a lamp at market and pays for it at pay, naming the seller as this
 // app knows them.
-func (a *app) buy(w http.ResponseWriter, r *http.Request, session *appSession) error {
-	items, err := a.items(r.Context(), session)
+func (a *app) buy(w http.ResponseWriter, r *http.Request, who *session) error {
+	items, err := a.items(r.Context(), who)
 	if err != nil {
 		return err
 	}
@@ -228,7 +103,7 @@ func (a *app) buy(w http.ResponseWriter, r *http.Request, session *appSession) e
 	if !ok {
 		return errors.New("no lamp is for sale")
 	}
-	token, err := session.token(r.Context(), a.client, a.payURL, "charge")
+	token, err := who.token(r.Context(), a.client, a.payURL, "charge")
 	if err != nil {
 		return err
 	}
@@ -252,8 +127,8 @@ func findItem(items []Item, title string) (Item, bool) {
 }
 
 // signOut ends the session here and sends the browser to end that of the group.
-func (a *app) signOut(w http.ResponseWriter, r *http.Request, session *appSession) error {
-	leave, err := a.client.LogoutURL(session.idToken, a.ownURL+"/", "")
+func (a *app) signOut(w http.ResponseWriter, r *http.Request, who *session) error {
+	leave, err := a.client.LogoutURL(who.idToken, a.ownURL+"/", "")
 	if err != nil {
 		return err
 	}

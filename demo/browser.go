@@ -112,6 +112,13 @@ func (b *browser) text(id string) string {
 	return strings.Join(strings.Fields(said.String()), " ")
 }
 
+// source is the page as HTML.
+func (b *browser) source() (string, error) {
+	var source strings.Builder
+	err := html.Render(&source, b.page)
+	return source.String(), err
+}
+
 func (b *browser) find(id string) *html.Node {
 	if b.page == nil {
 		return nil

@@ -99,7 +99,7 @@ func (c *check) tryRefusals(ctx context.Context) error {
 
 // mixUpContexts shows that neither kind of token passes for the other.
 func (c *check) mixUpContexts(ctx context.Context) error {
-	held, ok := c.group.systems.app.sessions.find(func(s *appSession) bool { return s.subject == c.ids[partyApp].Subject })
+	held, ok := c.group.systems.app.sessions.find(func(s *session) bool { return s.subject == c.ids[partyApp].Subject })
 	if !ok {
 		return errors.New("the app holds no session of the person")
 	}
@@ -152,6 +152,11 @@ func (c *check) compareIDs(ctx context.Context) error {
 			"%-10s is told %s and means %s", id.System, id.Subject, id.Internal)
 	}
 	c.verify(countIDs(ids) == 10, "five systems, %d ids, no two the same", countIDs(ids))
+	source, err := c.browser.source()
+	if err != nil {
+		return err
+	}
+	c.verify(!strings.Contains(source, "eyJ") && !strings.Contains(source, "sek_"), "the page shows what tokens say, and never a token")
 	return nil
 }
 

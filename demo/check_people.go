@@ -2,6 +2,7 @@ package demo
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -156,9 +157,12 @@ func (c *check) signInAtPartner(ctx context.Context) error {
 
 // signOut ends the session of the group, and with it what hung on it.
 func (c *check) signOut(ctx context.Context) error {
-	held, ok := c.group.systems.app.sessions.find(func(s *appSession) bool { return s.subject == c.ids[partyApp].Subject })
+	held, ok := c.group.systems.app.sessions.find(func(s *session) bool { return s.subject == c.ids[partyApp].Subject })
 	if !ok {
-		return fmt.Errorf("the app holds no session of the person")
+		return errors.New("the app holds no session of the person")
+	}
+	if err := c.withdraw(ctx); err != nil {
+		return err
 	}
 	charge, err := held.token(ctx, c.group.systems.app.client, c.group.urls[partyPay], "charge")
 	if err != nil {
@@ -186,6 +190,28 @@ func (c *check) signOut(ctx context.Context) error {
 	}
 	read := c.step(mark, partyCrypto, partyMarket, "GET /items/mine")
 	c.verify(read.Number > 0 && read.Refusal == nil, "crypto's link lives on: it was given offline access")
+	return nil
+}
+
+// withdraw takes the partner's consent back on the account page.
+func (c *check) withdraw(ctx context.Context) error {
+	partner := c.group.systems.partner
+	held, ok := partner.sessions.find(func(s *session) bool { return s.subject == c.ids[partyPartner].Subject })
+	if !ok {
+		return errors.New("the partner holds no session of the person")
+	}
+	if err := c.browser.open(ctx, c.group.Issuer()+"/account"); err != nil {
+		return err
+	}
+	if err := c.browser.click(ctx, "withdraw-"+clientPartner, nil); err != nil {
+		return err
+	}
+	_, err := partner.client.Refresh(ctx, held.refresh, c.group.urls[partyMarket])
+	c.verify(codeOf(err) == oauth.InvalidGrant, "consent taken back, the partner's refresh token has ended: %s", codeOf(err))
+	if err := c.browser.open(ctx, c.group.urls[partyPartner]+"/signin"); err != nil {
+		return err
+	}
+	c.verify(c.browser.has("consent-form"), "and the partner has to ask again")
 	return nil
 }
 

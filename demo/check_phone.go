@@ -25,7 +25,7 @@ func (c *check) signInOnPhone(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	access := readToken("access token", token.AccessToken)
+	access := c.group.trace.readToken("access token", token.AccessToken)
 	c.verify(access.Subject == c.ids[partyApp].Subject && access.Client == clientPhone,
 		"the phone app is the same system, so it is told the same subject %s, without a password", short(access.Subject))
 

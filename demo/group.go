@@ -55,6 +55,7 @@ func Listen(ctx context.Context, config Config) (*Group, error) {
 	}
 	for party := range g.listeners {
 		g.urls[party] = g.listeners.url(party)
+		g.trace.audiences[g.urls[party]] = party
 	}
 	if err := g.prepare(); err != nil {
 		return nil, errors.Join(err, g.listeners.close())

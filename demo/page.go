@@ -91,7 +91,7 @@ func (p *page) handler() http.Handler {
 func (p *page) show(w http.ResponseWriter, r *http.Request) {
 	steps, _ := p.trace.all()
 	ids, err := p.ids(r.Context())
-	if err != nil {
+	if err != nil && r.Context().Err() == nil {
 		p.logger.Error("the ids of the person could not be read", "error", err)
 	}
 	writePage(w, p.logger, http.StatusOK, "page.html", pageView{

@@ -46,8 +46,8 @@ func (a *app) askForItself(w http.ResponseWriter, r *http.Request) {
 
 // misaddress sends pay a token whose audience is market: first to pay's API,
 // whose guard refuses it, then to the handler that forgot its guard.
-func (a *app) misaddress(w http.ResponseWriter, r *http.Request, session *appSession) error {
-	token, err := session.token(r.Context(), a.client, a.marketURL)
+func (a *app) misaddress(w http.ResponseWriter, r *http.Request, who *session) error {
+	token, err := who.token(r.Context(), a.client, a.marketURL)
 	if err != nil {
 		return err
 	}
@@ -63,8 +63,8 @@ func (a *app) misaddress(w http.ResponseWriter, r *http.Request, session *appSes
 
 // statement asks pay for a statement with a token that may read the balance and
 // nothing else; pay cannot exchange it to ask market for the names of items.
-func (a *app) statement(w http.ResponseWriter, r *http.Request, session *appSession) error {
-	token, err := session.token(r.Context(), a.client, a.payURL, "balance.read")
+func (a *app) statement(w http.ResponseWriter, r *http.Request, who *session) error {
+	token, err := who.token(r.Context(), a.client, a.payURL, "balance.read")
 	if err != nil {
 		return err
 	}
@@ -87,8 +87,8 @@ func (c *crypto) askToConvert(w http.ResponseWriter, r *http.Request) {
 }
 
 // buy tries to have pay call on to market in a chain another company began.
-func (p *partner) buy(w http.ResponseWriter, r *http.Request, session *appSession) error {
-	token, err := session.token(r.Context(), p.client, p.payURL, "charge")
+func (p *partner) buy(w http.ResponseWriter, r *http.Request, who *session) error {
+	token, err := who.token(r.Context(), p.client, p.payURL, "charge")
 	if err != nil {
 		return err
 	}

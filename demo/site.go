@@ -18,7 +18,7 @@ var pageFiles embed.FS
 
 // templates are parsed once for the page and the sites.
 var templates = template.Must(template.New("").Funcs(template.FuncMap{
-	"short": short, "life": life, "audience": audience,
+	"short": short, "life": life,
 }).ParseFS(pageFiles, "page/*.html"))
 
 // short keeps what is enough to tell ids apart by eye.
@@ -35,10 +35,6 @@ func life(seconds int64) string {
 	}
 	return fmt.Sprintf("lives %d min %d s", seconds/60, seconds%60)
 }
-
-// audience writes the address of an API as it stands in tokens, without the
-// scheme.
-func audience(aud string) string { return strings.TrimPrefix(aud, "http://") }
 
 // site is what the small web sites of market-app, crypto and partner share: how
 // they write a page, go back, and keep a browser's session. Each system has

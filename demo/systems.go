@@ -48,8 +48,13 @@ func (g *Group) build(ctx context.Context) error {
 		party string
 		build func(context.Context) error
 	}{
-		{partyMarket, g.buildMarket}, {partyPay, g.buildPay}, {partyBatch, g.buildBatch},
-		{partyApp, g.buildApp}, {partyCrypto, g.buildCrypto}, {partyPartner, g.buildPartner}, {partyPage, g.buildPage},
+		{partyMarket, g.buildMarket},
+		{partyPay, g.buildPay},
+		{partyBatch, g.buildBatch},
+		{partyApp, g.buildApp},
+		{partyCrypto, g.buildCrypto},
+		{partyPartner, g.buildPartner},
+		{partyPage, g.buildPage},
 	} {
 		if err := one.build(ctx); err != nil {
 			return fmt.Errorf("start %s: %w", one.party, err)
@@ -144,19 +149,33 @@ func (g *Group) buildBatch(ctx context.Context) error {
 	return nil
 }
 
-func (g *Group) buildApp(ctx context.Context) (err error) {
-	if g.databases[partyApp], err = openDatabase(ctx, g.dir, partyApp, appSchema); err != nil {
-		return err
-	}
-	client, err := g.relyingParty(ctx, partyApp, clientWeb)
+// visitors makes what market-app and partner have alike: their sign-in, and
+// their own ids for the people who use it.
+func (g *Group) visitors(ctx context.Context, site *site, clientID, idFormat string, scopes []string) (*visitors, error) {
+	db, err := openDatabase(ctx, g.dir, site.party, visitorSchema)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	signIn, err := g.signIn(client, g.urls[partyApp]+"/callback",
-		[]string{"items.read", "items.write", "charge", "balance.read"}, g.urls[partyMarket], g.urls[partyPay])
+	g.databases[site.party] = db
+	client, err := g.relyingParty(ctx, site.party, clientID)
+	if err != nil {
+		return nil, err
+	}
+	signIn, err := g.signIn(client, g.urls[site.party]+"/callback", scopes, g.urls[partyMarket], g.urls[partyPay])
+	if err != nil {
+		return nil, err
+	}
+	return &visitors{
+		site: site, client: client, signIn: signIn, sessions: newSessions[*session](site.party + "-session"),
+		people: db, idFormat: idFormat, firstAPI: g.urls[partyMarket],
+	}, nil
+}
+
+func (g *Group) buildApp(ctx context.Context) error {
+	visitors, err := g.visitors(ctx, g.site(partyApp, "Market", "The group's own app (scenario 1)."),
+		clientWeb, "user-70%02d", []string{"items.read", "items.write", "charge", "balance.read"})
 	g.systems.app = &app{
-		site: g.site(partyApp, "Market", "The group's own app (scenario 1)."), client: client, signIn: signIn,
-		sessions: newSessions[*appSession]("market-app-session"), people: g.databases[partyApp], api: g.http(partyApp),
+		visitors: visitors, api: g.http(partyApp),
 		marketURL: g.urls[partyMarket], payURL: g.urls[partyPay], ownURL: g.urls[partyApp],
 	}
 	return err
@@ -183,20 +202,11 @@ func (g *Group) buildCrypto(ctx context.Context) (err error) {
 	return g.systems.crypto.addCustomer(ctx, mikaName, mikaPassword)
 }
 
-func (g *Group) buildPartner(ctx context.Context) (err error) {
-	if g.databases[partyPartner], err = openDatabase(ctx, g.dir, partyPartner, partnerSchema); err != nil {
-		return err
-	}
-	client, err := g.relyingParty(ctx, partyPartner, clientPartner)
-	if err != nil {
-		return err
-	}
-	signIn, err := g.signIn(client, g.urls[partyPartner]+"/callback",
-		[]string{"items.read", "charge"}, g.urls[partyMarket], g.urls[partyPay])
+func (g *Group) buildPartner(ctx context.Context) error {
+	visitors, err := g.visitors(ctx, g.site(partyPartner, "Shelf Blog", "Another company, with “Sign in with Market”."),
+		clientPartner, "reader:%03d", []string{"items.read", "charge"})
 	g.systems.partner = &partner{
-		site: g.site(partyPartner, "Shelf Blog", "Another company, with “Sign in with Market”."), client: client, signIn: signIn,
-		sessions: newSessions[*appSession]("partner-session"), readers: g.databases[partyPartner], api: g.http(partyPartner),
-		marketURL: g.urls[partyMarket], payURL: g.urls[partyPay],
+		visitors: visitors, api: g.http(partyPartner), marketURL: g.urls[partyMarket], payURL: g.urls[partyPay],
 	}
 	return err
 }

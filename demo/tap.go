@@ -39,7 +39,7 @@ func (t *tap) RoundTrip(r *http.Request) (*http.Response, error) {
 	step := Step{From: t.party, To: partyServer, Title: "asks " + path, Running: true}
 	switch {
 	case strings.HasSuffix(path, "/token"):
-		describeTokenRequest(&step, sent)
+		t.describeTokenRequest(&step, sent)
 	case strings.HasSuffix(path, "/convert"):
 		describeConversion(&step, sent)
 	case strings.HasSuffix(path, "/revoke"):
@@ -60,7 +60,7 @@ func (t *tap) RoundTrip(r *http.Request) (*http.Response, error) {
 	t.trace.amend(number, func(s *Step) {
 		s.Running = false
 		s.Refusal = refusalIn(answer.StatusCode, answer.Header, received)
-		s.Tokens = append(s.Tokens, tokensIn(received)...)
+		s.Tokens = append(s.Tokens, t.tokensIn(received)...)
 	})
 	return answer, nil
 }
@@ -89,7 +89,7 @@ var grantTitles = map[oauth.GrantType]string{
 	oauth.GrantTokenExchange:     "exchanges the token it was called with",
 }
 
-func describeTokenRequest(step *Step, sent []byte) {
+func (t *tap) describeTokenRequest(step *Step, sent []byte) {
 	form, err := url.ParseQuery(string(sent))
 	if err != nil {
 		return
@@ -100,7 +100,7 @@ func describeTokenRequest(step *Step, sent []byte) {
 		step.Title += ": " + scope
 	}
 	if grant == oauth.GrantTokenExchange {
-		step.Tokens = append(step.Tokens, readToken("token it was called with", form.Get("subject_token")))
+		step.Tokens = append(step.Tokens, t.trace.readToken("token it was called with", form.Get("subject_token")))
 	}
 }
 
@@ -115,14 +115,14 @@ func describeConversion(step *Step, sent []byte) {
 	}
 }
 
-func tokensIn(received []byte) []Token {
+func (t *tap) tokensIn(received []byte) []Token {
 	var answer oauth.TokenResponse
 	if json.Unmarshal(received, &answer) != nil || answer.AccessToken == "" {
 		return nil
 	}
-	tokens := []Token{readToken("access token", answer.AccessToken)}
+	tokens := []Token{t.trace.readToken("access token", answer.AccessToken)}
 	if answer.IDToken != "" {
-		tokens = append(tokens, readToken("ID token", answer.IDToken))
+		tokens = append(tokens, t.trace.readToken("ID token", answer.IDToken))
 	}
 	if answer.RefreshToken != "" {
 		tokens = append(tokens, Token{Kind: "refresh token"})
@@ -168,7 +168,7 @@ func (t *Trace) api(party string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		step := Step{From: "?", To: party, Title: r.Method + " " + r.URL.Path, Running: true}
 		if presented, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
-			token := readToken("access token", presented)
+			token := t.readToken("access token", presented)
 			step.Tokens, step.From = []Token{token}, partyOf(token.Client)
 		}
 		t.observe(step, next, w, r)

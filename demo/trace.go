@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -56,6 +57,7 @@ type Token struct {
 	Subject  string
 	Service  bool // service context: speaks for no person
 	Audience []string
+	For      []string // the audience, as parties
 	Scopes   []string
 	Chain    []string // actors, the present one first
 	Life     int64    // seconds from issue to expiry
@@ -83,9 +85,11 @@ type Trace struct {
 	revision int
 	changed  chan struct{} // closed and replaced at each change
 	visitor  Person        // whom a site has met last, under the subject that site is told
+
+	audiences map[string]string // the party behind an audience
 }
 
-func newTrace() *Trace { return &Trace{changed: make(chan struct{})} }
+func newTrace() *Trace { return &Trace{changed: make(chan struct{}), audiences: map[string]string{}} }
 
 // begin adds a step and returns its number.
 func (t *Trace) begin(step Step) int {
@@ -203,7 +207,7 @@ func (t *Trace) behind(ctx context.Context, person Person) {
 
 // readToken decodes what a JWT says without checking it: the trace only shows.
 // An opaque token shows its kind alone.
-func readToken(kind, compact string) Token {
+func (t *Trace) readToken(kind, compact string) Token {
 	token := Token{Kind: kind}
 	parts := strings.Split(compact, ".")
 	if len(parts) != 3 {
@@ -220,6 +224,9 @@ func readToken(kind, compact string) Token {
 	token.Client, token.Subject, token.Audience = claims.ClientID, claims.Subject, claims.Audience
 	if token.Client == "" && len(claims.Audience) > 0 {
 		token.Client = claims.Audience[0] // an ID token is for the client itself
+	}
+	for _, audience := range claims.Audience {
+		token.For = append(token.For, cmp.Or(t.audiences[audience], audience))
 	}
 	token.Scopes, token.Chain = claims.Scope, claims.Actor.Chain()
 	token.Service = claims.ClientID != "" && claims.ServiceContext()
