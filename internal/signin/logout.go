@@ -25,6 +25,7 @@ type logoutView struct {
 type leaving struct {
 	client    *registry.Client // that sends the person here, nil if it does not say
 	returnURI string           // registered by the client; empty to stay here
+	refused   *oauth.Error     // the address to return to is not registered
 	state     string
 	hinted    *mint.Hint     // nil without a hint of ours
 	session   *grant.Session // nil when nobody is signed in
@@ -57,18 +58,24 @@ func (d *Door) logout(w http.ResponseWriter, r *http.Request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	if l.session != nil && !l.believed() {
+	switch {
+	case l.session == nil || l.believed():
+		if err := d.endSession(w, r, l.session); err != nil {
+			return answer{}, err
+		}
+	case l.refused == nil:
 		return d.askLogout(w, r, l)
 	}
-	if err := d.endSession(w, r, l.session); err != nil {
-		return answer{}, err
+	if l.refused != nil {
+		return answer{}, l.refused
 	}
 	return l.gone(), nil
 }
 
 // readLeaving reads a logout request. A hint that we did not make, or not for
 // this client, counts as none. An address that is not registered is an error
-// (§3): the person is never sent there.
+// (§3): the person is never sent there. A client that is believed has signed
+// them out all the same, as it could have done without an address.
 func (d *Door) readLeaving(r *http.Request, values url.Values) (*leaving, error) {
 	l := &leaving{locales: values.Get("ui_locales")}
 	var err error
@@ -95,8 +102,9 @@ func (d *Door) readLeaving(r *http.Request, values url.Values) (*leaving, error)
 		return l, nil
 	}
 	if !l.client.MatchPostLogoutRedirectURI(uri) {
-		return nil, oauth.Refuse(oauth.InvalidRequest,
+		l.refused = oauth.Refuse(oauth.InvalidRequest,
 			"The post_logout_redirect_uri is not registered for this client. It must be the same, byte for byte.")
+		return l, nil
 	}
 	if l.hinted != nil {
 		l.returnURI, l.state = uri, values.Get("state")

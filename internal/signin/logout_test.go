@@ -158,17 +158,22 @@ func TestLogoutWithoutProof(t *testing.T) {
 	})
 }
 
-// TestLogoutToUnregisteredAddress is an error page, and nobody is signed out.
+// TestLogoutToUnregisteredAddress is an error page. Whom the client has proved
+// by a hint is signed out, nobody else.
 func TestLogoutToUnregisteredAddress(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	w, hint := b.signedIn()
+	w, _ := b.signedIn()
 	for _, uri := range []string{
 		"https://a.example/bye?x=1", "https://a.example/bye/", "https://A.example/bye", "https://a.example/cb", "https://evil.test/",
 		"https://games.test/bye", "javascript:alert(1)", "//evil.test", "/account", "https://a.example/bye#x",
 	} {
-		for _, pairs := range [][]string{{"id_token_hint", hint}, {"client_id", "shop.web"}} {
-			wantShown(t, w.get(logoutQuery(append(pairs, "post_logout_redirect_uri", uri)...)), http.StatusBadRequest, "invalid_request", "post_logout_redirect_uri")
+		address := []string{"post_logout_redirect_uri", uri}
+		hinted, hint := b.signedIn()
+		wantShown(t, hinted.get(logoutQuery(append(address, "id_token_hint", hint)...)), http.StatusBadRequest, "invalid_request", "post_logout_redirect_uri")
+		hinted.wantSignedIn(false)
+		for _, pairs := range [][]string{{"client_id", "shop.web"}, {"id_token_hint", hint}} {
+			wantShown(t, w.get(logoutQuery(append(address, pairs...)...)), http.StatusBadRequest, "invalid_request", "post_logout_redirect_uri")
 		}
 	}
 	wantShown(t, w.get("/oauth2/logout?state=a&state=b"), http.StatusBadRequest, "invalid_request", "more than once")
