@@ -61,10 +61,13 @@ func listen(ctx context.Context, addresses Addresses) (listeners, error) {
 }
 
 func portError(party, address string, err error) error {
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("the port of %s is in use (%s): stop what listens there, or choose other ports with --port", party, address)
+	if party == partyServer {
+		party = "the authorization server"
 	}
-	return fmt.Errorf("cannot listen for %s on %s (see --port): %w", party, address, err)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("%s is in use, and %s needs it: stop what listens there, or choose other ports with --port", address, party)
+	}
+	return fmt.Errorf("%s cannot listen on %s (see --port): %w", party, address, err)
 }
 
 func (l listeners) close() error {
