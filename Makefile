@@ -23,7 +23,7 @@ run: ## start the authorization server alone in dev mode on http://localhost:808
 build: ## build bin/sekisho, static, without cgo
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/sekisho ./cmd/sekisho
 
-prerequisites: ## install what the tests need beside Go (Debian's chromium and postgresql), or say what is missing
+prerequisites: ## install what the tests need beside Go (Debian packages: browser, database, web servers), or say what is missing
 	@scripts/prerequisites
 
 test: prerequisites ## every test, with the race detector

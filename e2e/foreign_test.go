@@ -1,9 +1,10 @@
 package e2e_test
 
 import (
-	"context"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -60,7 +61,35 @@ func docServer(t *testing.T, siteURL string) *server {
 		}
 	}
 	group := strings.NewReplacer(docIssuer, "$ISSUER", docSite, siteURL, "secret_file: ", "secret_file: "+dir+"/")
-	return newServer(t, group.Replace(example(t, "group.yaml"))).start(t)
+	return newSecureServer(t, group.Replace(example(t, "group.yaml"))).start(t)
+}
+
+// daemonDir is a directory for the files of a daemon, with those given and the
+// certificate to trust. A daemon that was started by root reads it as another
+// user.
+func daemonDir(t *testing.T, files map[string]string) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "sekisho-e2e-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	trusted, err := os.ReadFile(localhost.Cert)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "localhost.pem"), trusted, 0o644); err != nil { //nolint:gosec // public
+		t.Fatal(err)
+	}
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(strings.ReplaceAll(text, "$DIR", dir)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // holds no secret that the files' own modes do not keep
+		t.Fatal(err)
+	}
+	return dir
 }
 
 // daemon is a running server that is not ours.
@@ -72,10 +101,9 @@ type daemon struct {
 
 // startDaemon runs a program in the foreground and returns when its log says
 // that it serves. The program ends with the test.
-func startDaemon(t *testing.T, address, sign string, command ...string) *daemon {
+func startDaemon(t *testing.T, address, sign string, command *exec.Cmd) *daemon {
 	t.Helper()
-	d := &daemon{URL: "http://" + address, log: newLogBuffer(sign)}
-	d.cmd = exec.CommandContext(t.Context(), command[0], command[1:]...)
+	d := &daemon{URL: "http://" + address, log: newLogBuffer(sign), cmd: command}
 	d.cmd.Cancel = func() error { return d.cmd.Process.Signal(syscall.SIGTERM) }
 	stderr, err := d.cmd.StderrPipe()
 	if err != nil {
@@ -89,16 +117,16 @@ func startDaemon(t *testing.T, address, sign string, command ...string) *daemon 
 		_ = d.cmd.Process.Signal(syscall.SIGTERM) // it may be gone already
 		<-d.log.ended
 		if err := d.cmd.Wait(); err != nil && t.Context().Err() == nil {
-			t.Errorf("%s did not end well: %v", command[0], err)
+			t.Errorf("%s did not end well: %v", command.Path, err)
 		}
 		if t.Failed() {
-			t.Logf("log of %s:\n%s", command[0], d.log)
+			t.Logf("log of %s:\n%s", command.Path, d.log)
 		}
 	})
 	select {
 	case <-d.log.serving:
 	case <-d.log.ended:
-		t.Fatalf("%s ended before it served:\n%s", strings.Join(command, " "), d.log)
+		t.Fatalf("%s ended before it served:\n%s", command, d.log)
 	}
 	return d
 }
@@ -167,6 +195,7 @@ type docTokens struct {
 	Foreign string // the shop's, for the same person at the API of pay
 	ID      string // the shop's ID token
 	Service string // pay's own at the API of the market, without the scope items.read
+	Subject string // the person's id in the sector of the shop
 }
 
 // newDocTokens lets a person sign in to the shop, which is at site.
@@ -182,15 +211,26 @@ func newDocTokens(t *testing.T, as *server, site *site) docTokens {
 	verifier := oauth2.GenerateVerifier()
 	someone := newPerson(t)
 	someone.signUp(someone.open(config.AuthCodeURL("state-1", oauth2.S256ChallengeOption(verifier))))
-	token, err := config.Exchange(context.WithoutCancel(t.Context()), (<-site.answers).Get("code"),
+	token, err := config.Exchange(t.Context(), (<-site.answers).Get("code"),
 		oauth2.VerifierOption(verifier), oauth2.SetAuthURLParam("resource", docMarketAPI))
 	if err != nil {
 		t.Fatal(err)
 	}
 	id, _ := token.Extra("id_token").(string)
+	var claims accessClaims
+	_, body, _ := strings.Cut(token.AccessToken, ".")
+	body, _, _ = strings.Cut(body, ".")
+	text, err := base64.RawURLEncoding.DecodeString(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(text, &claims); err != nil {
+		t.Fatal(err)
+	}
 	return docTokens{
-		User: token.AccessToken,
-		ID:   id,
+		User:    token.AccessToken,
+		ID:      id,
+		Subject: claims.Subject,
 		Foreign: post(t, tokenURL, "shop.web", secret, url.Values{
 			"grant_type": {"refresh_token"}, "refresh_token": {token.RefreshToken}, "resource": {docPayAPI},
 		}).AccessToken,
@@ -200,7 +240,60 @@ func newDocTokens(t *testing.T, as *server, site *site) docTokens {
 	}
 }
 
-// forged is the token with another signature.
-func forged(token string) string {
-	return token[:strings.LastIndexByte(token, '.')+1] + strings.Repeat("A", 86)
+// refused are requests that the API of the market does not serve.
+func (d docTokens) refused() map[string]http.Header {
+	signature := strings.LastIndexByte(d.User, '.') + 1
+	return map[string]http.Header{
+		"no token":                        {},
+		"no bearer token":                 {"Authorization": {"Basic bWFya2V0LmdhdGV3YXk6"}},
+		"an empty token":                  {"Authorization": {"Bearer "}},
+		"garbage":                         bearer("garbage"),
+		"garbage that is a parameter":     bearer("a&active=true"),
+		"another signature":               bearer(d.User[:signature] + strings.Repeat("A", 86)),
+		"no signature":                    bearer(d.User[:signature]),
+		"cut":                             bearer(d.User[:len(d.User)-2]),
+		"for another API":                 bearer(d.Foreign),
+		"an ID token":                     bearer(d.ID),
+		"of a service, without the scope": bearer(d.Service),
+	}
+}
+
+// active tells whether the API of the market may take the token.
+func active(t *testing.T, as *server, token string) bool {
+	t.Helper()
+	var answer struct {
+		Active bool `json:"active"`
+	}
+	if err := json.Unmarshal(ask(t, as.Issuer+"/oauth2/introspect", "market.gateway", token), &answer); err != nil {
+		t.Fatal(err)
+	}
+	return answer.Active
+}
+
+// revoke takes one of the shop's tokens back.
+func revoke(t *testing.T, as *server, token string) {
+	t.Helper()
+	ask(t, as.Issuer+"/oauth2/revoke", "shop.web", token)
+}
+
+// ask sends a token to an endpoint as a client of docs/foreign-clients.md.
+func ask(t *testing.T, address, clientID, token string) []byte {
+	t.Helper()
+	form := strings.NewReader(url.Values{"token": {token}}.Encode())
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, address, form)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	request.SetBasicAuth(clientID, docSecret(clientID))
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	answer, err := io.ReadAll(response.Body)
+	if err != nil || response.StatusCode != http.StatusOK {
+		t.Fatalf("%s: %s %s %v", address, response.Status, answer, err)
+	}
+	return answer
 }
