@@ -9,21 +9,30 @@ import (
 // Handler serves every public URL.
 func (a *App) Handler() http.Handler {
 	mux := http.NewServeMux()
-	for pattern, handler := range a.routes() {
+	for pattern, handler := range a.documents() {
 		mux.Handle(pattern, handler)
 	}
-	mux.Handle("/", http.HandlerFunc(a.signin.NotFound))
+	for pattern, handler := range a.routes() {
+		mux.Handle(pattern, web.Bound(handler))
+	}
 	return web.Log(a.config.Logger, a.metrics.observe, web.Recover(web.Harden(mux)))
 }
 
-// routes are all public URLs, on one screen.
-func (a *App) routes() map[string]http.HandlerFunc {
+// documents and routes are all public URLs, on one screen.
+//
+// Documents are what the server says of itself: bytes made before, that read
+// no body and wait for nothing.
+func (a *App) documents() map[string]http.HandlerFunc {
 	return map[string]http.HandlerFunc{
-		// what the server says of itself
 		"GET /.well-known/openid-configuration":       a.token.Metadata,
 		"GET /.well-known/oauth-authorization-server": a.token.Metadata,
 		"GET /oauth2/jwks":                            a.token.JWKS,
+		"GET /assets/{name}":                          a.pages.Asset,
+	}
+}
 
+func (a *App) routes() map[string]http.HandlerFunc {
+	return map[string]http.HandlerFunc{
 		// what a client asks for
 		"/oauth2/token":      a.token.Token,
 		"/oauth2/introspect": a.token.Introspect,
@@ -42,6 +51,6 @@ func (a *App) routes() map[string]http.HandlerFunc {
 		"/oauth2/logout":          a.signin.Logout,
 		"GET /account":            a.signin.AccountPage,
 		"POST /account/withdraw":  a.signin.Withdraw,
-		"GET /assets/{name}":      a.pages.Asset,
+		"/":                       a.signin.NotFound,
 	}
 }

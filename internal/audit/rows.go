@@ -11,10 +11,8 @@ import (
 )
 
 const (
-	columns     = "id, at, event, outcome, client_id, account_id, grant_id, reason, source, request, detail"
-	columnCount = 11
-	perInsert   = 4    // rows in one statement; SQLite looks parameters up one by one, so more are slower
-	sweepBatch  = 1000 // rows removed in one transaction
+	columns    = "id, at, event, outcome, client_id, account_id, grant_id, reason, source, request, detail"
+	sweepBatch = 1000 // rows removed in one transaction
 )
 
 // Append writes a record in the transaction that causes it.
@@ -26,37 +24,18 @@ func Append(ctx context.Context, tx *db.Tx, r Record) error {
 	return insert(ctx, tx, []row{made})
 }
 
-// insert writes rows, many in one statement.
+// insert writes rows in one statement, parsed once.
 func insert(ctx context.Context, tx *db.Tx, rows []row) error {
-	for len(rows) > 0 {
-		n := min(len(rows), perInsert)
-		args := make([]any, 0, n*columnCount)
-		for _, r := range rows[:n] {
-			args = append(args, r.id, r.at, r.event, r.outcome, r.client, r.account, r.grant, r.reason, r.source, r.request, r.detail)
-		}
-		if _, err := tx.Exec(ctx, insertText(n), args...); err != nil {
-			return fmt.Errorf("audit: %w", err)
-		}
-		rows = rows[n:]
+	lists := make([][]any, len(rows))
+	for i, r := range rows {
+		lists[i] = []any{r.id, r.at, r.event, r.outcome, r.client, r.account, r.grant, r.reason, r.source, r.request, r.detail}
+	}
+	err := tx.ExecEach(ctx, `INSERT INTO audit_record (`+columns+`)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`, lists)
+	if err != nil {
+		return fmt.Errorf("audit: %w", err)
 	}
 	return nil
-}
-
-func insertText(rows int) string {
-	var b strings.Builder
-	b.WriteString("INSERT INTO audit_record (" + columns + ") VALUES ")
-	for i := range rows * columnCount {
-		switch {
-		case i == 0:
-			b.WriteString("($1")
-		case i%columnCount == 0:
-			fmt.Fprintf(&b, "), ($%d", i+1)
-		default:
-			fmt.Fprintf(&b, ", $%d", i+1)
-		}
-	}
-	b.WriteString(")")
-	return b.String()
 }
 
 // Query says which records to find. Zero values do not restrict.

@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"runtime/debug"
 	"time"
@@ -17,18 +18,22 @@ const (
 	handlerTimeout = 15 * time.Second
 )
 
-// Harden bounds the URL, the body and the time of every request, and sets the
-// headers that suit an answer without markup. Pages replace the policy with
-// their own.
+// machineHeaders suit an answer without markup. Pages replace the policy with
+// their own. The values are shared: they are only ever replaced.
+var machineHeaders = map[string][]string{
+	"Content-Security-Policy":      {"default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"},
+	"X-Content-Type-Options":       {"nosniff"},
+	"X-Frame-Options":              {"DENY"},
+	"Referrer-Policy":              {"no-referrer"},
+	"Strict-Transport-Security":    {"max-age=63072000; includeSubDomains"}, // browsers ignore it on plain http
+	"Cross-Origin-Resource-Policy": {"same-origin"},
+}
+
+// Harden sets the headers that suit an answer without markup and refuses a URL
+// that is too long.
 func Harden(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		header := w.Header()
-		header.Set("Content-Security-Policy", "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
-		header.Set("X-Content-Type-Options", "nosniff")
-		header.Set("X-Frame-Options", "DENY")
-		header.Set("Referrer-Policy", "no-referrer")
-		header.Set("Strict-Transport-Security", "max-age=63072000; includeSubDomains") // browsers ignore it on plain http
-		header.Set("Cross-Origin-Resource-Policy", "same-origin")
+		maps.Copy(w.Header(), machineHeaders)
 		if len(r.RequestURI) > maxURL {
 			WriteError(w, r, &oauth.Error{
 				Code: oauth.InvalidRequest, Status: http.StatusRequestURITooLong,
@@ -36,14 +41,17 @@ func Harden(next http.Handler) http.Handler {
 			})
 			return
 		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// Bound bounds the body and the time of a request.
+func Bound(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), handlerTimeout)
 		defer cancel()
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
-		// The copy made by WithContext must not hide the matched pattern from
-		// the log, which holds the request as it came in.
-		inner := r.WithContext(ctx)
-		defer func() { r.Pattern = inner.Pattern }()
-		next.ServeHTTP(w, inner)
+		next.ServeHTTP(w, r.WithContext(ctx))
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -187,5 +188,23 @@ func TestClientIP(t *testing.T) {
 				t.Errorf("%s, want %s", got, test.want)
 			}
 		})
+	}
+}
+
+func TestBound(t *testing.T) {
+	t.Parallel()
+	var read error
+	handler := web.Bound(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if _, limited := r.Context().Deadline(); !limited {
+			t.Error("a request may take for ever")
+		}
+		_, read = io.Copy(io.Discard, r.Body)
+	}))
+	for size, fits := range map[int]bool{1 << 20: true, 1<<20 + 1: false} {
+		r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(strings.Repeat("x", size)))
+		handler.ServeHTTP(httptest.NewRecorder(), r)
+		if (read == nil) != fits {
+			t.Errorf("a body of %d bytes: %v", size, read)
+		}
 	}
 }
