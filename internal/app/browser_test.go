@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"bytes"
 	"io"
 	"net/http"
 	"net/http/cookiejar"
@@ -24,10 +25,35 @@ func (w *world) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Body == nil {
 		r.Body = http.NoBody
 	}
+	form := w.read(r)
 	w.handler.ServeHTTP(recorder, r)
+	if w.watch != nil {
+		w.watch(r, form, recorder)
+	}
 	response := recorder.Result()
 	response.Request = r
 	return response, nil
+}
+
+// read gives the parameters of a request, which can still be sent, to those who
+// watch.
+func (w *world) read(r *http.Request) url.Values {
+	if w.watch == nil {
+		return nil
+	}
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	form, err := url.ParseQuery(string(body))
+	if err != nil {
+		return nil
+	}
+	for name, values := range r.URL.Query() {
+		form[name] = append(form[name], values...)
+	}
+	return form
 }
 
 // browser is somebody at a browser: cookies, no JavaScript, and redirects are

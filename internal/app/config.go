@@ -30,6 +30,8 @@ type Config struct {
 	PPIDSecrets      [][]byte // one 32-byte secret per PPID key generation, oldest first
 	KeyEncryptionKey []byte   // 32 bytes; seals private keys in the database
 
+	Passwords secret.HasherConfig // what hashing a password costs
+
 	Version string // of this program, for metrics
 	Dev     bool   // makes missing secrets itself, beside the database, and says so
 

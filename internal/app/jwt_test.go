@@ -87,3 +87,12 @@ func signES256(t testing.TB, key *ecdsa.PrivateKey, input []byte) []byte {
 	s.FillBytes(signature[32:])
 	return signature
 }
+
+func encode(t testing.TB, v any) string {
+	t.Helper()
+	text, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}

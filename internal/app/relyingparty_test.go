@@ -223,8 +223,9 @@ func (rp *relyingParty) wantRefused(a answer, code string) {
 	if code == "invalid_client" {
 		status = http.StatusUnauthorized
 	}
-	got := decode[map[string]string](rp.w.t, a.body)
-	if a.status != status || got["error"] != code || media != "application/json" || !plain(got["error_description"]) || a.header.Get("Cache-Control") != "no-store" {
+	got := decode[map[string]any](rp.w.t, a.body)
+	description, _ := got["error_description"].(string)
+	if a.status != status || got["error"] != code || media != "application/json" || !plain(description) || a.header.Get("Cache-Control") != "no-store" {
 		rp.w.t.Errorf("%d %v %s, want %d %s", a.status, a.header, a.body, status, code)
 	}
 }

@@ -64,7 +64,7 @@ func (r *Rooms) open(ctx context.Context) error {
 		return err
 	}
 	r.People, err = account.Open(ctx, account.Config{
-		DB: r.DB, Hasher: secret.NewHasher(secret.HasherConfig{}), DeviceKey: r.Keys.Secret("device"),
+		DB: r.DB, Hasher: secret.NewHasher(c.Passwords), DeviceKey: r.Keys.Secret("device"),
 		Generation: generation, SiteWords: r.siteWords(), Now: c.Now,
 	})
 	if err != nil {

@@ -8,6 +8,8 @@ import (
 	"crypto/rand"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -64,6 +66,7 @@ type world struct {
 	log     *logBuffer
 	path    string // of the database
 	person  *account.Account
+	watch   func(r *http.Request, form url.Values, a *httptest.ResponseRecorder) // sees every request, if set
 }
 
 // clock is the time as the server sees it.
