@@ -139,8 +139,12 @@ func (m *Mint) checkCommon(claims *oauth.AccessTokenClaims) (*registry.Client, e
 	if claims.Issuer != m.Issuer {
 		return nil, fmt.Errorf("%w: another issuer", ErrInvalid)
 	}
-	if m.Now().Unix() >= claims.ExpiresAt {
+	now := m.Now()
+	if now.Unix() >= claims.ExpiresAt {
 		return nil, fmt.Errorf("%w: expired", ErrInvalid)
+	}
+	if claims.IssuedAt > now.Add(clockAhead).Unix() {
+		return nil, fmt.Errorf("%w: not valid yet", ErrInvalid)
 	}
 	client, ok := m.Registry.Current().Client(claims.ClientID)
 	if !ok {

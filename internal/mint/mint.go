@@ -28,6 +28,10 @@ const (
 	// LongestLife is the longest that any access token lives. A revocation
 	// must be remembered that long.
 	LongestLife = ServiceTokenLife
+
+	// clockAhead is how far ahead of ours the clock of another replica may be.
+	// Tokens of ours have no nbf: they are valid from their iat on.
+	clockAhead = 60 * time.Second
 )
 
 // Config is what a Mint needs. All fields are required.
