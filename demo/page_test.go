@@ -2,7 +2,9 @@ package demo_test
 
 import (
 	"context"
+	"flag"
 	"net/http"
+	"os"
 	"slices"
 	"testing"
 	"time"
@@ -11,6 +13,11 @@ import (
 
 	"github.com/sekisho-id/sekisho/demo"
 )
+
+// picture is where the page is kept as a picture, for the README:
+//
+//	go test ./demo -run PageInChromium -picture ../docs/images/demo.png
+var picture = flag.String("picture", "", "file to keep a picture of the page in")
 
 // chromium opens a headless browser. What a page complains of (a blocked
 // style, an exception) fails the test.
@@ -78,6 +85,16 @@ func TestPageInChromium(t *testing.T) {
 	run("link crypto", press("do-crypto-signin"), latest("own password"), press("do-crypto-link"), latest("redeems the code"), known("C4815"),
 		press("do-crypto-items"), latest("/items/mine"), press("do-crypto-settle"), latest("/settlements"))
 	run("buy", press("do-market-app-buy"), latest("pay.backend ← market-app.web"), known("pay:"))
+	if *picture != "" {
+		run("make room", chromedp.EmulateViewport(1280, 1560), chromedp.ScrollIntoView(chromedp.ID("do-market-app-signin")))
+		shot, err := chromedp.Run(ctx, chromedp.CaptureScreenshot())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(*picture, shot, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 	run("sign in at the partner", press("do-partner-signin"), chromedp.WaitVisible(chromedp.ID("consent-form")), press("allow"), known("reader:001"),
 		press("do-partner-shelf"), latest("shows items on the blog"))
 	run("settle", press("do-page-batch"), latest("pay.nightly"))
