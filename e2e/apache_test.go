@@ -33,6 +33,7 @@ LoadModule authz_core_module $MODULESmod_authz_core.so
 LoadModule authz_user_module $MODULESmod_authz_user.so
 LoadModule proxy_module $MODULESmod_proxy.so
 LoadModule proxy_http_module $MODULESmod_proxy_http.so
+LoadModule rewrite_module $MODULESmod_rewrite.so
 LoadModule auth_openidc_module $MODULESmod_auth_openidc.so
 StartServers 1
 OIDCCABundlePath $DIR/localhost.pem
@@ -149,7 +150,7 @@ func leave(t *testing.T, apache *daemon, someone *person) {
 func TestApacheRefreshes(t *testing.T) {
 	t.Parallel()
 	needs(t, apacheProgram, openidcModule)
-	const early, scope = "BeforeExpiry 600", `OIDCScope                     "openid profile email offline_access items.read"`
+	const early, scope = "BeforeExpiry 600", `OIDCScope                     "openid profile email items.read"`
 	for name, edit := range map[string]*strings.Replacer{
 		"one API":      strings.NewReplacer("BeforeExpiry 60", early),
 		"several APIs": strings.NewReplacer("BeforeExpiry 60", early, scope, example(t, "several-apis.conf")),
@@ -168,19 +169,14 @@ func TestApacheRefreshes(t *testing.T) {
 	}
 }
 
-// TestApacheWithoutPKCE: a client that must send PKCE and does not is sent back
-// with the reason.
-func TestApacheWithoutPKCE(t *testing.T) {
+// TestApacheShowsErrors: the module tells a person why they are sent back, here
+// since it does not send PKCE and must.
+func TestApacheShowsErrors(t *testing.T) {
 	t.Parallel()
 	needs(t, apacheProgram, openidcModule)
-	_, apache := startSite(t, strings.NewReplacer(withPKCE, ""))
-	someone := newPerson(t)
-	// The module's error page is followed by another one that nobody asked for.
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.DisableKeepAlives = true
-	someone.client.Transport = transport
-	seen := someone.open(apache.URL + "/protected/")
-	if seen.has("headers") || seen.url.Query().Get("error") != "invalid_request" {
+	_, apache := startSite(t, strings.NewReplacer(withPKCE, "OIDCDefaultURL https://shop.market.example/\n"))
+	seen := newPerson(t).open(apache.URL + "/protected/")
+	if seen.has("headers") || !strings.Contains(seen.text(), "invalid_request") || !strings.Contains(seen.text(), "code_challenge is required") {
 		t.Errorf("at %s: %d %s", seen.url, seen.code, seen.text())
 	}
 }

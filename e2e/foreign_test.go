@@ -145,15 +145,24 @@ func needs(t *testing.T, files ...string) {
 }
 
 // newApplication stands for the application behind a web server. It shows the
-// headers that it got.
+// headers that it got, and the body under the name Body.
 func newApplication(t *testing.T) string {
 	t.Helper()
 	application := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "text/html")
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		if len(body) > 0 {
+			r.Header.Set("Body", string(body))
+		}
 		headers, err := json.Marshal(r.Header)
 		if err != nil {
-			panic(err)
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
 		}
+		w.Header().Set("Content-Type", "text/html")
 		_, _ = fmt.Fprintf(w, "<!doctype html><title>application</title><script id=headers type=application/json>%s</script>", headers)
 	}))
 	t.Cleanup(application.Close)
@@ -206,7 +215,7 @@ func newDocTokens(t *testing.T, as *server, site *site) docTokens {
 	config := &oauth2.Config{
 		ClientID: "shop.web", ClientSecret: secret, RedirectURL: site.URL + "/protected/callback",
 		Endpoint: oauth2.Endpoint{AuthURL: as.Issuer + "/oauth2/authorize", TokenURL: tokenURL, AuthStyle: oauth2.AuthStyleInHeader},
-		Scopes:   []string{"openid", "offline_access", "items.read", "charge"},
+		Scopes:   []string{"openid", "items.read", "charge"},
 	}
 	verifier := oauth2.GenerateVerifier()
 	someone := newPerson(t)
