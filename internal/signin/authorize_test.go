@@ -37,7 +37,8 @@ func TestRedirectURI(t *testing.T) {
 	}
 	// NUL never reaches the comparison.
 	wantShown(t, w.send(http.MethodGet, "/oauth2/authorize?"+ask("redirect_uri", "https://a.example/cb\x00"), nil), http.StatusBadRequest, "invalid_request", "UTF-8")
-	// Even the only registered one must be named.
+	// Even the only registered one must be named (R2), and of several all the more.
+	wantShown(t, w.authorize("redirect_uri", ""), http.StatusBadRequest, "invalid_request", "always required")
 	wantShown(t, w.authorize(append(asBlog, "redirect_uri", "")...), http.StatusBadRequest, "invalid_request", "always required")
 	for _, uri := range []string{"https://a.example/cb", "https://a.example/cb?shop=1", "https://a.example/cb;v=1,2"} {
 		wantPage(t, w.authorize("redirect_uri", uri), "signin-form")

@@ -330,6 +330,38 @@ func TestWaitingRequests(t *testing.T) {
 	}
 }
 
+// TestAbandonedRequestsAreBounded: whoever opens sign-in pages without end and
+// leaves them fills no disk, and pushes out the oldest ones first (check Q5).
+func TestAbandonedRequestsAreBounded(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	w := b.browser()
+	oldest := w.authorize()
+	b.clock.advance(time.Second)
+	const most, more = 100_000, 1500
+	err := b.database.Update(t.Context(), func(tx *db.Tx) error {
+		now := b.clock.Now()
+		_, err := tx.Exec(t.Context(), `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $1)
+			INSERT INTO signin_request (handle, browser, request, created_at, expires_at)
+			SELECT 'handle ' || i, 'browser ' || i, '{}', $2 + i, $3 + i FROM n`,
+			most+more, db.Millis(now), db.Millis(now.Add(30*time.Minute)))
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.clock.advance(10 * time.Minute)
+	newest := w.authorize()
+	if err := b.door.Sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := b.waiting(); n != most {
+		t.Errorf("%d requests are left, want %d", n, most)
+	}
+	wantShown(t, w.get(mustAction(w, oldest, "signin-form")), http.StatusGone, "invalid_request", "expired")
+	wantPage(t, w.get(mustAction(w, newest, "signin-form")), "signin-form")
+}
+
 // TestDatabaseGone: what needs it answers 503 and tells nothing of the cause.
 func TestDatabaseGone(t *testing.T) {
 	t.Parallel()

@@ -3,6 +3,7 @@ package signin
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -14,6 +15,10 @@ const (
 	requestLife   = 30 * time.Minute
 	maxPerBrowser = 5
 	sweepBatch    = 1000
+
+	// maxWaiting is how many requests a sweep leaves. Anybody can open sign-in
+	// pages and leave them; people who are quick lose nothing by it.
+	maxWaiting = 100_000
 )
 
 // ticket is the claim of a browser to a waiting request.
@@ -76,17 +81,31 @@ func takeRequest(ctx context.Context, tx *db.Tx, t ticket) (taken bool, err erro
 	return rows == 1, err
 }
 
-// Sweep removes expired requests, in batches so that no transaction is long.
+// Sweep removes expired requests, and the oldest where there is a crowd, in
+// batches so that no transaction is long.
 func (d *Door) Sweep(ctx context.Context) error {
-	for {
-		var removed int64
-		err := d.DB.Update(ctx, func(tx *db.Tx) (err error) {
+	var horizon int64
+	err := d.DB.Read(ctx, func(tx *db.Tx) (err error) {
+		horizon, err = sweepHorizon(ctx, tx, d.Now())
+		return err
+	})
+	for removed := int64(sweepBatch); err == nil && removed == sweepBatch; {
+		err = d.DB.Update(ctx, func(tx *db.Tx) (err error) {
 			removed, err = tx.Exec(ctx, `DELETE FROM signin_request WHERE handle IN (
-				SELECT handle FROM signin_request WHERE expires_at <= $1 LIMIT $2)`, db.Millis(d.Now()), sweepBatch)
+				SELECT handle FROM signin_request WHERE expires_at <= $1 LIMIT $2)`, horizon, sweepBatch)
 			return err
 		})
-		if err != nil || removed < sweepBatch {
-			return err
-		}
 	}
+	return err
+}
+
+// sweepHorizon is the end of the life of those requests that go: now, or in a
+// crowd that of the oldest one too many.
+func sweepHorizon(ctx context.Context, tx *db.Tx, now time.Time) (int64, error) {
+	var crowded int64
+	err := tx.Row(ctx, `SELECT expires_at FROM signin_request ORDER BY expires_at DESC LIMIT 1 OFFSET $1`, maxWaiting).Scan(&crowded)
+	if errors.Is(err, db.ErrNotFound) {
+		err = nil
+	}
+	return max(db.Millis(now), crowded), err
 }
