@@ -27,6 +27,7 @@ func (d *Door) Userinfo(w http.ResponseWriter, r *http.Request) {
 	}
 	answer, err := d.userinfo(w, r)
 	if err != nil {
+		challengeMalformed(w, err)
 		d.refuse(w, r, err)
 		return
 	}
@@ -74,7 +75,7 @@ func bearerToken(w http.ResponseWriter, r *http.Request) (string, error) {
 	for _, header := range r.Header.Values("Authorization") {
 		scheme, token, _ := strings.Cut(header, " ")
 		if !strings.EqualFold(scheme, oauth.Bearer) {
-			return "", oauth.Refuse(oauth.InvalidRequest, "The Authorization header must be Bearer with an access token.")
+			return "", web.NoToken // RFC 6750 §3.1: for an unsupported scheme no error code
 		}
 		tokens = append(tokens, strings.TrimSpace(token))
 	}
@@ -95,6 +96,16 @@ func bearerToken(w http.ResponseWriter, r *http.Request) (string, error) {
 		return "", web.NoToken
 	}
 	return tokens[0], nil
+}
+
+// challengeMalformed names the scheme to a request that is malformed, as RFC
+// 6750 §3 has it where no token could be read.
+func challengeMalformed(w http.ResponseWriter, err error) {
+	var refused *oauth.Error
+	if errors.As(err, &refused) && refused.HTTPStatus() == http.StatusBadRequest {
+		w.Header().Set("WWW-Authenticate",
+			`Bearer error="`+string(refused.Code)+`", error_description="`+refused.Description+`"`)
+	}
 }
 
 // hasForm reports whether a POST brings a form.

@@ -145,12 +145,19 @@ func TestUserinfoWays(t *testing.T) {
 		}
 	}
 	// I9.
-	b.wantRefusal(request(http.MethodPost, "", "Bearer "+good, "access_token="+good), 400, oauth.InvalidRequest, "more than one way")
-	b.wantRefusal(request(http.MethodGet, "?access_token="+good, "Bearer "+good, ""), 400, oauth.InvalidRequest, "more than one way")
-	b.wantRefusal(request(http.MethodGet, "", "Basic abc", ""), 400, oauth.InvalidRequest, "Bearer")
+	for name, a := range map[string]answer{
+		"header and body": request(http.MethodPost, "", "Bearer "+good, "access_token="+good),
+		"header and URL":  request(http.MethodGet, "?access_token="+good, "Bearer "+good, ""),
+	} {
+		b.wantRefusal(a, 400, oauth.InvalidRequest, "more than one way")
+		if challenge := a.header.Get("WWW-Authenticate"); !strings.HasPrefix(challenge, `Bearer error="invalid_request"`) {
+			t.Errorf("%s: challenge %q", name, challenge) // RFC 6750 §3
+		}
+	}
 	b.wantRefusal(request(http.MethodPut, "", "Bearer "+good, ""), 405, oauth.InvalidRequest, "")
 	for name, a := range map[string]answer{
 		"missing":      request(http.MethodGet, "", "", ""),
+		"other scheme": request(http.MethodGet, "", "Basic abc", ""), // RFC 6750 §3.1
 		"in the query": request(http.MethodGet, "?access_token="+good, "", ""),
 	} {
 		if a.status != 401 || a.body != "" || a.header.Get("WWW-Authenticate") != "Bearer" {

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"strings"
 
 	"github.com/sekisho-id/sekisho/internal/audit"
 	"github.com/sekisho-id/sekisho/internal/db"
@@ -58,16 +57,16 @@ func WriteError(w http.ResponseWriter, r *http.Request, err error) {
 // and the scheme, without an error code (RFC 6750 §3.1).
 var NoToken = &oauth.Error{Status: http.StatusUnauthorized}
 
-// challenge adds WWW-Authenticate: Basic for a client that used it
-// (RFC 6749 §5.2), Bearer for errors about tokens (RFC 6750 §3).
+// challenge adds WWW-Authenticate: Basic for a client that used the header
+// (RFC 6749 §5.2), Bearer for errors about tokens (RFC 6750 §3). A client that did
+// not use it gets none: a browser would ask the person for a password.
 func challenge(header http.Header, r *http.Request, refusal *oauth.Error) {
 	if header.Get("WWW-Authenticate") != "" {
 		return // the door knows more, a scope for example
 	}
 	switch refusal.Code {
 	case oauth.InvalidClient:
-		scheme, _, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-		if strings.EqualFold(scheme, "Basic") {
+		if r.Header.Get("Authorization") != "" {
 			header.Set("WWW-Authenticate", `Basic realm="clients", charset="UTF-8"`)
 		}
 	case oauth.InvalidToken, oauth.InsufficientScope:

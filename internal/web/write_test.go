@@ -49,32 +49,33 @@ func TestWriteError(t *testing.T) {
 	cause := errors.New("SELECT secret FROM canary")
 	for name, test := range map[string]struct {
 		err       error
-		basic     bool
+		header    string // Authorization
 		status    int
 		code      string
 		challenge string
 		retry     string
 	}{
-		"refusal":             {oauth.Refuse(oauth.InvalidGrant, "The code has expired."), false, 400, "invalid_grant", "", ""},
-		"wrapped":             {fmt.Errorf("door: %w", oauth.Refuse(oauth.InvalidTarget, "No edge.")), false, 400, "invalid_target", "", ""},
-		"own status":          {&oauth.Error{Code: oauth.InvalidRequest, Status: 413}, false, 413, "invalid_request", "", ""},
-		"client":              {oauth.Refuse(oauth.InvalidClient, "No."), false, 401, "invalid_client", "", ""},
-		"client by basic":     {oauth.Refuse(oauth.InvalidClient, "No."), true, 401, "invalid_client", `Basic realm="clients", charset="UTF-8"`, ""},
-		"token":               {oauth.Refuse(oauth.InvalidToken, "It has expired."), false, 401, "invalid_token", `Bearer error="invalid_token", error_description="It has expired."`, ""},
-		"scope":               {oauth.Refuse(oauth.InsufficientScope, "It lacks openid."), false, 403, "insufficient_scope", `Bearer error="insufficient_scope", error_description="It lacks openid."`, ""},
-		"no token":            {web.NoToken, false, 401, "", "Bearer", ""},
-		"database":            {fmt.Errorf("x: %w: %w", db.ErrUnavailable, cause), false, 503, "temporarily_unavailable", "", "2"},
-		"audit":               {fmt.Errorf("x: %w", audit.ErrUnavailable), false, 503, "temporarily_unavailable", "", "2"},
-		"hashing":             {fmt.Errorf("x: %w", secret.ErrBusy), false, 503, "temporarily_unavailable", "", "2"},
-		"deadline":            {fmt.Errorf("x: %w", context.DeadlineExceeded), false, 503, "temporarily_unavailable", "", "2"},
-		"anything else":       {cause, false, 500, "server_error", "", ""},
-		"not found in a room": {db.ErrNotFound, false, 500, "server_error", "", ""},
+		"refusal":             {oauth.Refuse(oauth.InvalidGrant, "The code has expired."), "", 400, "invalid_grant", "", ""},
+		"wrapped":             {fmt.Errorf("door: %w", oauth.Refuse(oauth.InvalidTarget, "No edge.")), "", 400, "invalid_target", "", ""},
+		"own status":          {&oauth.Error{Code: oauth.InvalidRequest, Status: 413}, "", 413, "invalid_request", "", ""},
+		"client":              {oauth.Refuse(oauth.InvalidClient, "No."), "", 401, "invalid_client", "", ""},
+		"client by basic":     {oauth.Refuse(oauth.InvalidClient, "No."), "Basic YTpi", 401, "invalid_client", `Basic realm="clients", charset="UTF-8"`, ""},
+		"client by Bearer":    {oauth.Refuse(oauth.InvalidClient, "No."), "Bearer abc", 401, "invalid_client", `Basic realm="clients", charset="UTF-8"`, ""},
+		"token":               {oauth.Refuse(oauth.InvalidToken, "It has expired."), "", 401, "invalid_token", `Bearer error="invalid_token", error_description="It has expired."`, ""},
+		"scope":               {oauth.Refuse(oauth.InsufficientScope, "It lacks openid."), "", 403, "insufficient_scope", `Bearer error="insufficient_scope", error_description="It lacks openid."`, ""},
+		"no token":            {web.NoToken, "", 401, "", "Bearer", ""},
+		"database":            {fmt.Errorf("x: %w: %w", db.ErrUnavailable, cause), "", 503, "temporarily_unavailable", "", "2"},
+		"audit":               {fmt.Errorf("x: %w", audit.ErrUnavailable), "", 503, "temporarily_unavailable", "", "2"},
+		"hashing":             {fmt.Errorf("x: %w", secret.ErrBusy), "", 503, "temporarily_unavailable", "", "2"},
+		"deadline":            {fmt.Errorf("x: %w", context.DeadlineExceeded), "", 503, "temporarily_unavailable", "", "2"},
+		"anything else":       {cause, "", 500, "server_error", "", ""},
+		"not found in a room": {db.ErrNotFound, "", 500, "server_error", "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := request()
-			if test.basic {
-				r.SetBasicAuth("a", "b")
+			if test.header != "" {
+				r.Header.Set("Authorization", test.header)
 			}
 			w, line, _ := serve(t, r, func(w http.ResponseWriter, r *http.Request) { web.WriteError(w, r, test.err) })
 			var body struct {
