@@ -189,22 +189,41 @@ func TestApacheChecksTokens(t *testing.T) {
 	site := newSite(t)
 	as := docServer(t, site.URL)
 	tokens := newDocTokens(t, as, site)
-	start := func(file string, env ...string) *daemon {
+	start := func(site string, env ...string) *daemon {
 		here := strings.NewReplacer(docIssuer, as.Issuer, docApplication, newApplication(t))
-		return startApache(t, freeIPv4(t), here.Replace(example(t, file)), env...)
+		return startApache(t, freeIPv4(t), here.Replace(site), env...)
 	}
-	asking, checking := start("resource-server-introspection.conf"), start("resource-server-jwt.conf")
-	for name, apache := range map[string]*daemon{"asking": asking, "checking itself": checking} {
-		seen := call(t, apache.URL+"/items", bearer(tokens.User))
+	asks, checks := example(t, "resource-server-introspection.conf"), example(t, "resource-server-jwt.conf")
+	asking, checking := start(asks), start(checks)
+	// Without the line on scope, nothing but the token itself is looked at.
+	anyScope := strings.NewReplacer(`Require claim "scope~(^| )items\.read( |$)"`, "Require valid-user")
+	for _, c := range []struct {
+		name     string
+		apache   *daemon
+		anyScope bool
+	}{
+		{"asking", asking, false},
+		{"asking, any scope", start(anyScope.Replace(asks)), true},
+		{"checking itself", checking, false},
+		{"checking itself, any scope", start(anyScope.Replace(checks)), true},
+	} {
+		seen := call(t, c.apache.URL+"/items", bearer(tokens.User))
 		if seen.code != http.StatusOK {
-			t.Fatalf("%s: a good token: %d %s", name, seen.code, seen.text())
+			t.Fatalf("%s: a good token: %d %s", c.name, seen.code, seen.text())
 		}
 		if got := seen.headers(); remoteUser(seen) != tokens.Subject || got.Get("OIDC_CLAIM_client_id") != "shop.web" {
-			t.Errorf("%s: the application was told %v", name, got)
+			t.Errorf("%s: the application was told %v", c.name, got)
 		}
 		for what, header := range tokens.refused() {
-			if seen := call(t, apache.URL+"/items", header); seen.code != http.StatusUnauthorized {
-				t.Errorf("%s: a request with %s: %d %s", name, what, seen.code, seen.text())
+			seen := call(t, c.apache.URL+"/items", header)
+			if c.anyScope && what == withoutScope {
+				if remoteUser(seen) != "pay.backend" {
+					t.Errorf("%s: a service is %q", c.name, remoteUser(seen))
+				}
+				continue
+			}
+			if seen.code != http.StatusUnauthorized {
+				t.Errorf("%s: a request with %s: %d %s", c.name, what, seen.code, seen.text())
 			}
 		}
 	}
@@ -225,11 +244,11 @@ func TestApacheChecksTokens(t *testing.T) {
 
 	t.Run("expired", func(t *testing.T) {
 		library := fakeTime(t)
-		late := start("resource-server-jwt.conf", "LD_PRELOAD="+library, "FAKETIME=+6m")
+		late := start(checks, "LD_PRELOAD="+library, "FAKETIME=+6m")
 		if seen := call(t, late.URL+"/items", bearer(tokens.User)); seen.code != http.StatusUnauthorized {
 			t.Errorf("after six minutes: %d %s", seen.code, seen.text())
 		}
-		early := start("resource-server-jwt.conf", "LD_PRELOAD="+library, "FAKETIME=+4m")
+		early := start(checks, "LD_PRELOAD="+library, "FAKETIME=+4m")
 		if seen := call(t, early.URL+"/items", bearer(tokens.User)); seen.code != http.StatusOK {
 			t.Errorf("after four minutes: %d %s", seen.code, seen.text())
 		}

@@ -249,21 +249,24 @@ func newDocTokens(t *testing.T, as *server, site *site) docTokens {
 	}
 }
 
+// withoutScope is the one of the refused requests whose token is good.
+const withoutScope = "the token of a service, without the scope"
+
 // refused are requests that the API of the market does not serve.
 func (d docTokens) refused() map[string]http.Header {
 	signature := strings.LastIndexByte(d.User, '.') + 1
 	return map[string]http.Header{
-		"no token":                        {},
-		"no bearer token":                 {"Authorization": {"Basic bWFya2V0LmdhdGV3YXk6"}},
-		"an empty token":                  {"Authorization": {"Bearer "}},
-		"garbage":                         bearer("garbage"),
-		"garbage that is a parameter":     bearer("a&active=true"),
-		"another signature":               bearer(d.User[:signature] + strings.Repeat("A", 86)),
-		"no signature":                    bearer(d.User[:signature]),
-		"cut":                             bearer(d.User[:len(d.User)-2]),
-		"for another API":                 bearer(d.Foreign),
-		"an ID token":                     bearer(d.ID),
-		"of a service, without the scope": bearer(d.Service),
+		"no token":                    {},
+		"no bearer token":             {"Authorization": {"Basic bWFya2V0LmdhdGV3YXk6"}},
+		"an empty token":              {"Authorization": {"Bearer "}},
+		"garbage":                     bearer("garbage"),
+		"garbage that is a parameter": bearer("a&active=true"),
+		"another signature":           bearer(d.User[:signature] + strings.Repeat("A", 86)),
+		"no signature":                bearer(d.User[:signature]),
+		"cut":                         bearer(d.User[:len(d.User)-2]),
+		"for another API":             bearer(d.Foreign),
+		"an ID token":                 bearer(d.ID),
+		withoutScope:                  bearer(d.Service),
 	}
 }
 

@@ -88,7 +88,7 @@ func TestNginxAsksAboutTokens(t *testing.T) {
 	for what, header := range tokens.refused() {
 		code, challenge := http.StatusUnauthorized, `Bearer error="invalid_token"`
 		switch {
-		case what == "of a service, without the scope":
+		case what == withoutScope:
 			code, challenge = http.StatusForbidden, `Bearer error="insufficient_scope"`
 		case what == "garbage that is a parameter" || !strings.HasPrefix(header.Get("Authorization"), "Bearer ") || header.Get("Authorization") == "Bearer ":
 			challenge = "Bearer"
