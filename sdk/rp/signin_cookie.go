@@ -27,12 +27,16 @@ type pendingSignIn struct {
 }
 
 // cookiePrefix takes the browser's own protection where the site is https: a
-// __Host- cookie cannot be set by another host or over plain http.
+// __Host- cookie cannot be set by another host or over plain http. It names the
+// sign-in that it is for, since sites that share a host, as on localhost, see
+// each other's cookies.
 func (s *SignIn) cookiePrefix() string {
+	whose := sha256.Sum256(s.bound(""))
+	prefix := "sekisho-signin-" + base64.RawURLEncoding.EncodeToString(whose[:6]) + "-"
 	if s.secure {
-		return "__Host-sekisho-signin-"
+		return "__Host-" + prefix
 	}
-	return "sekisho-signin-"
+	return prefix
 }
 
 func (s *SignIn) cookieName(state string) string {

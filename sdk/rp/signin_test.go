@@ -339,3 +339,24 @@ func TestNewSignInRefuses(t *testing.T) {
 		}
 	}
 }
+
+// Two sites on one host, as on localhost, see each other's cookies and must
+// leave them alone.
+func TestSitesOnOneHostKeepApart(t *testing.T) {
+	t.Parallel()
+	s := setupSite(t)
+	one, other := s.config, s.config
+	one.RedirectURL, other.RedirectURL = "http://localhost:3000/callback", "http://localhost:3001/callback"
+	first := httptest.NewRecorder()
+	newSignIn(t, one).Start(first, httptest.NewRequest(http.MethodGet, "/sign-in", http.NoBody))
+
+	request := httptest.NewRequest(http.MethodGet, "/sign-in", http.NoBody)
+	request.AddCookie(first.Result().Cookies()[0])
+	second := httptest.NewRecorder()
+	newSignIn(t, other).Start(second, request)
+	for _, cookie := range second.Result().Cookies() {
+		if cookie.MaxAge < 0 {
+			t.Errorf("the other site's sign-in was dropped: %s", cookie.Name)
+		}
+	}
+}
