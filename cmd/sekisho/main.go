@@ -32,6 +32,7 @@ type commands struct {
 	Schema   schemaCommand   `cmd:"" help:"Print the JSON Schema of the group file, for editors."`
 	Keys     keysCommand     `cmd:"" help:"List and rotate signing keys."`
 	Account  accountCommand  `cmd:"" help:"Add, show, disable, enable and delete people's accounts."`
+	Audit    auditCommand    `cmd:"" help:"Show what was decided, by whom and about whom."`
 	Generate generateCommand `cmd:"" help:"Make a secret of the right shape."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
 }

@@ -140,6 +140,38 @@ func PlanGroup(ctx context.Context, database string, group *registry.Group) (reg
 	return plan, errors.Join(err, opened.Close())
 }
 
+// EachAuditRecord gives the records that match, oldest first, to each. It needs
+// no secrets.
+func EachAuditRecord(ctx context.Context, database string, query audit.Query, each func(audit.Record) error) error {
+	if _, err := os.Stat(strings.TrimPrefix(database, "sqlite:")); err != nil {
+		return fmt.Errorf("database: %w", err)
+	}
+	opened, err := db.Open(ctx, database)
+	if err != nil {
+		return err
+	}
+	return errors.Join(eachPage(ctx, opened, query, each), opened.Close())
+}
+
+func eachPage(ctx context.Context, opened *db.DB, query audit.Query, each func(audit.Record) error) error {
+	for {
+		var page []audit.Record
+		err := opened.Read(ctx, func(tx *db.Tx) (err error) {
+			page, err = audit.Find(ctx, tx, query)
+			return err
+		})
+		if err != nil || len(page) == 0 {
+			return err
+		}
+		for _, record := range page {
+			if err := each(record); err != nil {
+				return err
+			}
+		}
+		query.After = page[len(page)-1].ID
+	}
+}
+
 // ReadGroupFile reads and checks a group file; the files it names are looked
 // for beside it.
 func ReadGroupFile(path string) (*registry.Group, error) {
