@@ -55,6 +55,7 @@ calls:
 // npmTold is what the scripts of the clients are told.
 type npmTold struct {
 	Issuer    string            `json:"issuer"`
+	Reference string            `json:"reference,omitempty"` // issuer of node-oidc-provider
 	MarketAPI string            `json:"marketAPI"`
 	PayAPI    string            `json:"payAPI"`
 	Email     string            `json:"email"`
@@ -63,8 +64,8 @@ type npmTold struct {
 	MarketKey jose.JSONWebKey   `json:"marketKey"`
 }
 
-// newNPMServer starts a server for the clients from npm.
-func newNPMServer(t *testing.T, relyingParties string) (*server, npmTold) {
+// newNPMServer starts a server for the clients from npm, with further flags.
+func newNPMServer(t *testing.T, relyingParties string, flags ...string) (*server, npmTold) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -76,7 +77,9 @@ func newNPMServer(t *testing.T, relyingParties string) (*server, npmTold) {
 		t.Fatal(err)
 	}
 	group := (&site{URL: relyingParties}).fill(strings.Replace(npmGroup, "$MARKET_KEYS", string(public), 1))
-	as := newServer(t, group).start(t)
+	as := newServer(t, group)
+	as.args = append(as.args, flags...)
+	as.start(t)
 	told := npmTold{
 		Issuer: as.Issuer, MarketAPI: marketAPI, PayAPI: payAPI, Email: email, MarketKey: private,
 		Secrets:   map[string]string{"web": appSecret, "pay": paySecret, "partner": partnerSecret},
