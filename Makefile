@@ -4,9 +4,11 @@
 GO      ?= go
 TOOL     = $(GO) tool -modfile=tools/go.mod
 FUZZTIME ?= 30s
+WALKS    ?= 10000
+SEED     ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo demo-check build prerequisites test test-fast race lint fuzz e2e bench cover vulnerabilities check
+.PHONY: help run demo demo-check build prerequisites test test-fast race lint fuzz walk e2e bench cover vulnerabilities check
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +47,9 @@ vulnerabilities: ## govulncheck against the Go vulnerability database (VULNDB=fi
 
 fuzz: ## every fuzz target for FUZZTIME each (30s)
 	@scripts/fuzz $(FUZZTIME)
+
+walk: ## 10,000 random walks of the whole server beside its model (WALKS=, SEED=)
+	$(GO) test -v -timeout 2h -run TestWalks ./internal/walk -walks $(WALKS) -seed $(SEED)
 
 e2e: prerequisites ## the black-box tests alone
 	$(GO) test -race ./e2e/... ./demo/...
