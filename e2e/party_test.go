@@ -167,7 +167,6 @@ var (
 	asWeb     = basic("market-app.web", appSecret)
 	asPosting = posted("market-app.posting", appSecret)
 	asPhone   = posted("market-app.phone", "")
-	asPartner = basic("partner.web", partnerSecret)
 	asPay     = posted("pay.backend", paySecret)
 	asMarket  = asserted(nil)
 	asNobody  = func(*party, *http.Request, url.Values) {}
