@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"runtime/debug"
 
 	"github.com/sekisho-id/sekisho/internal/app"
 )
@@ -36,20 +34,8 @@ func (c serveCommand) Run(ctx context.Context, term terminal) (err error) {
 	config.GroupFile, config.Version = c.Group, version()
 	config.Listen, config.OpsListen = c.Listen, c.OpsListen
 	config.TLSCert, config.TLSKey = c.TLSCert, c.TLSKey
-	spendMemory()
 	return serve(ctx, config)
 }
-
-// spendMemory has the garbage collector run less often than Go's default: what
-// lives is a few megabytes, so the default would collect after every few
-// thousand requests. GOGC, where set, decides.
-func spendMemory() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
-	}
-}
-
-const gcPercent = 300
 
 // serve opens the server and runs it until ctx ends.
 func serve(ctx context.Context, config app.Config) error {

@@ -12,8 +12,9 @@ import (
 )
 
 const (
-	queueSize  = 8192
+	queueSize  = 2048
 	batchSize  = 1000
+	patience   = time.Second            // for room in a full queue: longer than a checkpoint takes
 	linger     = 10 * time.Millisecond  // for others to join a batch
 	retryAfter = 250 * time.Millisecond // after a batch that could not be written
 	lastWrite  = 5 * time.Second        // for what is left when Run ends
@@ -45,8 +46,10 @@ func NewLog(database *db.DB, now func() time.Time) *Log {
 	}
 }
 
-// Enqueue accepts a record or gives ErrUnavailable. An accepted record is
-// written, if this process lives, as soon as the database takes it.
+// Enqueue accepts a record or gives ErrUnavailable. While the queue is full it
+// waits a moment, so that a burst slows requests down instead of refusing them.
+// An accepted record is written, if this process lives, as soon as the database
+// takes it.
 func (l *Log) Enqueue(r Record) error {
 	if r.At.IsZero() {
 		r.At = l.now()
@@ -61,10 +64,24 @@ func (l *Log) Enqueue(r Record) error {
 	select {
 	case l.queue <- made:
 	default:
-		return fmt.Errorf("%w: the queue is full", ErrUnavailable)
+		if err := l.await(made); err != nil {
+			return err
+		}
 	}
 	l.rouse()
 	return nil
+}
+
+// await waits for room in the queue.
+func (l *Log) await(made row) error {
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case l.queue <- made:
+		return nil
+	case <-timer.C:
+		return fmt.Errorf("%w: the queue is full", ErrUnavailable)
+	}
 }
 
 // rouse has Run look at the queue.
