@@ -48,7 +48,8 @@ calls:
 `
 
 // TestOIDCClientTS runs an app that lives in the browser alone: metadata, token,
-// userinfo and revocation across origins, rotation, silent sign-in in a frame.
+// userinfo and revocation across origins, rotation, sign-in
+// in a frame and in a window.
 func TestOIDCClientTS(t *testing.T) {
 	t.Parallel()
 	dir := clientsDir(t)
@@ -80,5 +81,10 @@ func TestOIDCClientTS(t *testing.T) {
 	visitor.run("silent sign-in in a frame", press("silently"), shows("did", "silently: the same person"))
 	visitor.run("revocation", press("revoke"), shows("did", "revoke: 401"), shows("did", "invalid_token"))
 	visitor.run("sign-out", press("signout"), shows("state", "nobody"))
-	visitor.run("nobody is signed in any more", press("signin"), chromedp.WaitVisible(chromedp.ID("signin-form")))
+	// Our pages stay apart from the page that opened them (their opener policy);
+	// the window finds its way back all the same.
+	window := visitor.opened(press("popup"))
+	window.run("nobody is signed in any more", chromedp.WaitVisible(chromedp.ID("signin-form")))
+	window.signIn()
+	visitor.run("sign-in in a window", shows("did", "popup: "+email+" is here"))
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/target"
 	"github.com/chromedp/chromedp"
 )
 
@@ -72,6 +73,22 @@ func (b *tab) signUp() {
 		chromedp.Click(chromedp.ID("signup-link")), chromedp.WaitVisible(chromedp.ID("signup-form")),
 		chromedp.SendKeys(chromedp.ID("name"), "Hanako"), chromedp.SendKeys(chromedp.ID("email"), email),
 		chromedp.SendKeys(chromedp.ID("password"), password), press("submit"))
+}
+
+// signIn fills in the page of somebody who has one.
+func (b *tab) signIn() {
+	b.t.Helper()
+	b.run("sign in", chromedp.SendKeys(chromedp.ID("email"), email), chromedp.SendKeys(chromedp.ID("password"), password), press("submit"))
+}
+
+// opened is the window that a step opens.
+func (b *tab) opened(step chromedp.Action[chromedp.Void]) *tab {
+	b.t.Helper()
+	window := chromedp.WaitNewTarget(b.ctx, func(*target.Info) bool { return true })
+	b.run("open a window", step)
+	ctx, leave := chromedp.NewContext(b.ctx, chromedp.WithTargetID(<-window))
+	b.t.Cleanup(leave)
+	return &tab{t: b.t, ctx: ctx}
 }
 
 func press(id string) chromedp.Action[chromedp.Void] { return chromedp.Click(chromedp.ID(id)) }

@@ -29,14 +29,15 @@ async function run() {
   })
 
   if (location.search.includes('code=') || location.search.includes('error=')) {
-    await manager.signinCallback()
-    if (window.parent !== window) return // the silent frame has told its parent
+    const here = await manager.signinCallback()
+    if (!here) return // a frame or a window has told the page that opened it
     history.replaceState(null, '', '/spa')
   }
   const user = await manager.getUser()
   show('state', user ? `${user.profile.email} has ${user.scope}` : 'nobody')
 
   on('signin', () => manager.signinRedirect())
+  on('popup', async () => `${(await manager.signinPopup()).profile.email} is here`)
   on('refresh', async () => {
     const before = await manager.getUser()
     const after = await manager.signinSilent()
