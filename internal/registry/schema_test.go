@@ -16,11 +16,6 @@ import (
 	"github.com/sekisho-id/sekisho/internal/registry"
 )
 
-func TestSchema(t *testing.T) {
-	t.Parallel()
-	golden(t, "group.schema.json", string(registry.Schema()))
-}
-
 // node is the part of JSON Schema that the schema uses.
 type node struct {
 	Ref                  string           `json:"$ref"`
