@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 
 	"github.com/sekisho-id/sekisho/internal/app"
 )
@@ -47,6 +48,7 @@ func serve(ctx context.Context, config app.Config) error {
 	if err != nil {
 		return errors.Join(err, server.Close(ctx))
 	}
+	debug.FreeOSMemory() // starting needs several times what serving does
 	config.Logger.Info("serving", "issuer", server.Issuer(), "listen", public.Addr().String())
 	err = server.Run(ctx, public, ops)
 	return errors.Join(err, server.Close(context.WithoutCancel(ctx)))
