@@ -214,6 +214,13 @@ func parseHeader(compact string) (Header, error) {
 	if err != nil || len(data) > maxHeader || len(segments[1]) > b64.EncodedLen(maxClaims) {
 		return Header{}, ErrMalformed
 	}
+	// The library lets unused bits of a last character pass, which would give
+	// one token many texts.
+	for _, segment := range segments[1:] {
+		if _, err := decodeSegment(segment); err != nil {
+			return Header{}, ErrMalformed
+		}
+	}
 	var header struct {
 		Header
 		Cty string `json:"cty"`

@@ -195,8 +195,10 @@ func TestJWKSRefusesHeaders(t *testing.T) {
 			t.Errorf("%s: %q, %v", name, payload, err)
 		}
 	}
+	good := sign(t, rsaKey(), jose.RS256, "r", "JWT", claims)
 	for name, token := range map[string]string{
 		"empty":            "",
+		"unused bits set":  good[:len(good)-1] + bump(good[len(good)-1]),
 		"JWE":              "eyJhbGciOiJSU0EtT0FFUCIsImVuYyI6IkEyNTZHQ00ifQ.AA.AA.AA.AA",
 		"JSON":             `{"payload":"e30","signatures":[]}`,
 		"header no object": forge(t, rsaKey(), `["alg"]`),

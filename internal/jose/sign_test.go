@@ -69,7 +69,7 @@ func verifier(t testing.TB, key crypto.Signer, alg jose.Alg, kid, typ string) *j
 	return v
 }
 
-func everyKey(t *testing.T) map[jose.Alg]crypto.Signer {
+func everyKey(t testing.TB) map[jose.Alg]crypto.Signer {
 	t.Helper()
 	return map[jose.Alg]crypto.Signer{
 		jose.ES256: ecKey(t, elliptic.P256()), jose.RS256: rsaKey(), jose.PS256: rsaKey(), jose.EdDSA: edKey(t),

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode"
 
 	"github.com/go-jose/go-jose/v4/json"
 )
@@ -60,12 +61,24 @@ func checkShape(data []byte) error {
 	return nil
 }
 
+// fold gives names that differ in case only one spelling, also where a letter
+// has three cases (the long s, the Kelvin sign), as encoding/json takes them.
+func fold(name string) string {
+	return strings.Map(func(r rune) rune {
+		least := r
+		for other := unicode.SimpleFold(r); other != r; other = unicode.SimpleFold(other) {
+			least = min(least, other)
+		}
+		return least
+	}, name)
+}
+
 // step takes one token of the walk.
 func step(open []level, token stdjson.Token) ([]level, error) {
 	if len(open) > 0 {
 		top := &open[len(open)-1]
 		if name, ok := token.(string); ok && top.name {
-			folded := strings.ToLower(name)
+			folded := fold(name)
 			if top.names[folded] {
 				return nil, fmt.Errorf("jose: JSON: member %.40q is there twice", name)
 			}
