@@ -15,7 +15,7 @@ const (
 	queueSize  = 2048
 	batchSize  = 1000
 	patience   = time.Second            // for room in a full queue: longer than a checkpoint takes
-	linger     = 10 * time.Millisecond  // for others to join a batch
+	linger     = 50 * time.Millisecond  // for others to join a batch: commits cost more than rows
 	retryAfter = 250 * time.Millisecond // after a batch that could not be written
 	lastWrite  = 5 * time.Second        // for what is left when Run ends
 )
