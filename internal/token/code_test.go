@@ -145,6 +145,34 @@ func TestCodeOfAPersonWhoIsGone(t *testing.T) {
 		http.StatusBadRequest, oauth.InvalidGrant, "")
 }
 
+// TestCodeFollowsTheGroupOfToday: what the group file takes away between code
+// and redemption is not in the token.
+func TestCodeFollowsTheGroupOfToday(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	fewer := b.code(signIn{client: "market-app.web", redirectURI: webRedirect, scopes: marketScopes})
+	none := b.code(signIn{client: "market-app.web", redirectURI: webRedirect, scopes: grant.Scopes{market: {"items.write"}}})
+	b.regroup("from: market-app, to: market, user: [items.read, items.write]", "from: market-app, to: market, user: [items.read]")
+	if got := b.tokens(public("market-app.web"), redemption(fewer, webRedirect)...).Scope.String(); got != "items.read openid profile" {
+		t.Errorf("scope %q", got)
+	}
+	b.wantRefusal(b.post(token.PathToken, public("market-app.web"), redemption(none, webRedirect)...),
+		http.StatusBadRequest, oauth.InvalidGrant, "allowed by the group any more")
+}
+
+// TestScopeIsFixedByTheCode: a scope parameter beside a code means nothing
+// (RFC 6749 §4.1.3).
+func TestScopeIsFixedByTheCode(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	for _, scope := range []string{"items.read", "charge", "nonsense"} {
+		tokens := b.appTokens(marketScopes, "scope", scope)
+		if got := tokens.Scope.String(); got != "items.read items.write openid profile" {
+			t.Errorf("asked for %q, got %q", scope, got)
+		}
+	}
+}
+
 // disable disables the person, as an operator does.
 func (b *bundle) disable() {
 	b.t.Helper()

@@ -48,7 +48,8 @@ func TestExchangeCarriesThePersonOn(t *testing.T) {
 	}
 
 	answer := b.introspect(basic("market.spare"), tokens.AccessToken)
-	if !answer.Active || answer.Subject != b.subject("pay") || answer.ResourceSubject != b.subject("market") {
+	if !answer.Active || answer.Subject != b.subject("pay") || answer.ResourceSubject != b.subject("market") ||
+		!slices.Equal(answer.Actor.Chain(), []string{"pay.backend", "market-app.web"}) { // I6
 		t.Errorf("introspection %+v", answer)
 	}
 }
