@@ -87,6 +87,29 @@ func TestClientIDsAreComparedByteForByte(t *testing.T) {
 	}
 }
 
+// TestSecretsAreFormEncodedInBasic: a secret with the characters that form
+// encoding changes is good in that form only (RFC 6749 §2.3.1, check T1).
+func TestSecretsAreFormEncodedInBasic(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	rp := w.suite("")
+	rp.id = "suite.second"
+	b := w.signedIn()
+	rp.finish(b, rp.open(b))
+	for _, pair := range [][2]string{
+		{rp.id, secrets[rp.id]}, {rp.id, url.PathEscape(secrets[rp.id])}, {url.QueryEscape(rp.id), url.QueryEscape(url.QueryEscape(secrets[rp.id]))},
+	} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, issuer+"/oauth2/token", strings.NewReader("grant_type=authorization_code&code=x"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.SetBasicAuth(pair[0], pair[1])
+		a := w.do(r)
+		rp.wantRefused(a, "invalid_client")
+	}
+}
+
 // TestWordsHaveOneSpelling: the words of the protocol have one
 // spelling.
 func TestWordsHaveOneSpelling(t *testing.T) {
