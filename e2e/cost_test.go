@@ -50,7 +50,7 @@ func BenchmarkCost(b *testing.B) {
 	if testing.Short() {
 		b.Skip("starts servers and loads them for a minute")
 	}
-	t := costBench{b}
+	t := costBench{B: b}
 	rp := newSite(b)
 	as := newServer(b, strings.ReplaceAll(rp.group(), "backend: {", "backend: { rate: 100000,"))
 	as.env = append(os.Environ(), "GOMAXPROCS=1", "SEKISHO_LOG_LEVEL=info")
@@ -61,6 +61,7 @@ func BenchmarkCost(b *testing.B) {
 	pin(b, os.Getpid(), 1)
 
 	user := userToken(b, as, rp)
+	t.user = user
 	exchange := url.Values{
 		"grant_type": {exchangeGrant}, "subject_token": {user}, "subject_token_type": {accessTokenType},
 		"resource": {marketAPI}, "scope": {"items.read"},
@@ -81,6 +82,71 @@ func BenchmarkCost(b *testing.B) {
 	for _, row := range rows {
 		t.measure(as.cmd.Process.Pid, floor.pid, row)
 	}
+	t.conversion(as)
+	t.memory(as, rows)
+	t.firstToken(as)
+}
+
+// conversion is how many subjects a core converts a second in batches of 1,000.
+func (b costBench) conversion(as *server) {
+	token := post(b, as.Issuer+"/oauth2/token", "pay.backend", paySecret, url.Values{
+		"grant_type": {"client_credentials"}, "scope": {"subjects:convert"},
+	}).AccessToken
+	subject := post(b, as.Issuer+"/oauth2/introspect", "pay.backend", paySecret, url.Values{"token": {b.user}}).Subject
+	subjects := make([]string, 1000)
+	for i := range subjects {
+		subjects[i] = subject
+	}
+	body, err := json.Marshal(map[string]any{"from": "market-app", "to": "pay", "subjects": subjects})
+	if err != nil {
+		b.Fatal(err)
+	}
+	request := costRequest{method: http.MethodPost, url: as.Issuer + "/subjects/convert", bearer: token, body: string(body)}
+	const batches = 96 // within the day's budget of the asker
+	b.load(request, costWorkers)
+	before := cpuTime(b, as.cmd.Process.Pid)
+	b.load(request, batches)
+	spent := cpuTime(b, as.cmd.Process.Pid) - before
+	fmt.Printf("%-20s %.0f ids a second and core in batches of 1,000, aim ≥ 300,000\n", "conversion", batches*1000/spent.Seconds())
+}
+
+// memory is what is resident after a minute of the paths in turns.
+func (b costBench) memory(as *server, rows []costRow) {
+	for began := time.Now(); time.Since(began) < time.Minute; {
+		for _, row := range rows {
+			b.load(row.path, costRequests/4)
+		}
+	}
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", as.cmd.Process.Pid))
+	if err != nil {
+		b.Fatal(err)
+	}
+	for line := range strings.Lines(string(status)) {
+		if name, value, _ := strings.Cut(strings.TrimSpace(line), ":"); name == "VmRSS" {
+			kilobytes, err := strconv.Atoi(strings.Fields(value)[0])
+			if err != nil {
+				b.Fatal(err)
+			}
+			fmt.Printf("%-20s %.1f MiB resident after a minute of load, aim ≤ 60\n", "memory", float64(kilobytes)/1024)
+		}
+	}
+}
+
+// firstToken is the time from starting the process on a database it knows to
+// the first token.
+func (b costBench) firstToken(as *server) {
+	as.stop(b)
+	var times []float64
+	for range 5 {
+		began := time.Now()
+		as.start(b)
+		if err := as.request("/oauth2/token", "crypto.backend", cryptoSecret, url.Values{"grant_type": {"client_credentials"}, "scope": {"settle"}}).send(http.DefaultClient); err != nil {
+			b.Fatal(err)
+		}
+		times = append(times, float64(time.Since(began).Milliseconds()))
+		as.stop(b)
+	}
+	fmt.Printf("%-20s %.0f ms from start to first token, aim ≤ 300\n", "start", median(times))
 }
 
 // costRow is one path beside its floor.
@@ -93,17 +159,21 @@ type costRow struct {
 // costRequest is one request, made again and again.
 type costRequest struct {
 	method, url, id, secret, body string
+	bearer                        string // instead of id and secret
 }
 
 func (s *server) request(path, id, secret string, form url.Values) costRequest {
-	return costRequest{http.MethodPost, s.Issuer + path, id, secret, form.Encode()}
+	return costRequest{method: http.MethodPost, url: s.Issuer + path, id: id, secret: secret, body: form.Encode()}
 }
 
 func (s *server) get(path string) costRequest {
 	return costRequest{method: http.MethodGet, url: s.Issuer + path}
 }
 
-type costBench struct{ *testing.B }
+type costBench struct {
+	*testing.B
+	user string // a person's token for pay
+}
 
 func (b costBench) measure(server, floor int, row costRow) {
 	var paths, floors, ratios []float64
@@ -157,7 +227,11 @@ func (c costRequest) send(client *http.Client) error {
 	if err != nil {
 		return err
 	}
-	if c.method == http.MethodPost {
+	switch {
+	case c.bearer != "":
+		request.Header.Set("Content-Type", "application/json")
+		request.Header.Set("Authorization", "Bearer "+c.bearer)
+	case c.method == http.MethodPost:
 		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		request.SetBasicAuth(c.id, c.secret)
 	}

@@ -178,6 +178,7 @@ type tokenAnswer struct {
 	AccessToken  string `json:"access_token"`
 	RefreshToken string `json:"refresh_token"`
 	Scope        string `json:"scope"`
+	Subject      string `json:"sub"`
 	Error        string `json:"error"`
 	Description  string `json:"error_description"`
 }

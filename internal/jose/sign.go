@@ -23,6 +23,7 @@ type Signer struct {
 	key    crypto.Signer
 	alg    Alg
 	prefix string // header segment and the dot behind it
+	size   int    // bytes of a signature
 }
 
 // NewSigner prepares a signer. The key may live elsewhere; only its
@@ -35,7 +36,11 @@ func NewSigner(key crypto.Signer, alg Alg, kid, typ string) (*Signer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Signer{key: key, alg: alg, prefix: prefix + "."}, nil
+	size := 2 * p256Bytes // of Ed25519, too
+	if public, ok := key.Public().(*rsa.PublicKey); ok {
+		size = public.Size()
+	}
+	return &Signer{key: key, alg: alg, prefix: prefix + ".", size: size}, nil
 }
 
 // headerSegment writes the one header that Signer and Verifier agree on.
@@ -55,7 +60,7 @@ func (s *Signer) Sign(claims []byte) (string, error) {
 	if len(claims) > maxClaims {
 		return "", fmt.Errorf("jose: claims of %d bytes are more than the %d that verifiers accept", len(claims), maxClaims)
 	}
-	token := make([]byte, 0, len(s.prefix)+b64.EncodedLen(len(claims))+1+b64.EncodedLen(maxRSABits/8))
+	token := make([]byte, 0, len(s.prefix)+b64.EncodedLen(len(claims))+1+b64.EncodedLen(s.size))
 	token = append(token, s.prefix...)
 	token = b64.AppendEncode(token, claims)
 	signature, err := s.signature(token)
