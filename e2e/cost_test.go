@@ -102,7 +102,7 @@ func (b costBench) conversion(as *server) {
 		b.Fatal(err)
 	}
 	request := costRequest{method: http.MethodPost, url: as.Issuer + "/subjects/convert", bearer: token, body: string(body)}
-	const batches = 96 // within the day's budget of the asker
+	const batches = 80 // within the day's budget of the asker
 	b.load(request, costWorkers)
 	before := cpuTime(b, as.cmd.Process.Pid)
 	b.load(request, batches)
