@@ -9,7 +9,7 @@ import (
 	"github.com/sekisho-id/sekisho/internal/web"
 )
 
-func open(t *testing.T, issuer string) *web.Pages {
+func open(t testing.TB, issuer string) *web.Pages {
 	t.Helper()
 	pages, err := web.OpenPages(issuer, []byte("a key of the test"), func(string) string { return "" })
 	if err != nil {
