@@ -31,7 +31,7 @@ const (
 // bundle is a mint on real rooms.
 type bundle struct {
 	*mint.Mint
-	t      *testing.T
+	t      testing.TB
 	now    time.Time
 	db     *db.DB
 	grants *grant.Grants
@@ -39,7 +39,7 @@ type bundle struct {
 	person *account.Account
 }
 
-func setup(t *testing.T) *bundle {
+func setup(t testing.TB) *bundle {
 	t.Helper()
 	b := &bundle{t: t, now: time.Unix(1_800_000_042, 0)}
 	ctx := t.Context()

@@ -23,10 +23,12 @@ func FuzzVerify(f *testing.F) {
 	parts := strings.Split(good, ".")
 	for _, seed := range []string{
 		"{h}.{p}.{s}", "{h}.{p}.{s}=", "{h}.{p}.", ".{p}.{s}", "..", "{h}.{p}.{s}.{s}", "{p}.{h}.{s}", "{h}.{p}{p}.{s}",
-		"{h} .{p}.{s}", "eyJhbGciOiJub25lIn0.{p}.", "eyJhbGciOiJub25lIiwidHlwIjoiYXQrand0Iiwia2lkIjoia2V5LTEifQ.{p}.{s}",
+		"{h} .{p}.{s}", "{h}.{p}.{s}\n", "{h}.\r\n{p}.{s}", "{h}\n.{p}.{s}",
+		"eyJhbGciOiJub25lIn0.{p}.", "eyJhbGciOiJub25lIiwidHlwIjoiYXQrand0Iiwia2lkIjoia2V5LTEifQ.{p}.{s}",
 	} {
 		f.Add(seed)
 	}
+	f.Add("{h}.{p}." + unusedBit(parts[2]))
 	f.Fuzz(func(t *testing.T, input string) {
 		token := strings.NewReplacer("{h}", parts[0], "{p}", parts[1], "{s}", parts[2]).Replace(input)
 		var claims struct {
@@ -36,6 +38,13 @@ func FuzzVerify(f *testing.F) {
 			t.Errorf("%q: %v, claims %+v", input, err, claims)
 		}
 	})
+}
+
+// unusedBit sets a bit of the last base64 character that decodes to nothing.
+func unusedBit(segment string) string {
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	last := len(segment) - 1
+	return segment[:last] + string(alphabet[strings.IndexByte(alphabet, segment[last])|1])
 }
 
 func BenchmarkVerify(b *testing.B) {
