@@ -68,7 +68,7 @@ var steps = []step{
 	{"disable", 1, (*walk).disable},
 	{"enable", 1, (*walk).enable},
 	{"delete", 1, (*walk).remove},
-	{"regroup", 2, (*walk).regroup},
+	{"regroup", 4, (*walk).regroup},
 	{"wait", 5, (*walk).wait},
 	{"sweep", 2, (*walk).sweep},
 }
@@ -178,6 +178,11 @@ func (w *walk) remove(ctx context.Context) *told {
 // taken away takes with it what it held.
 func (w *walk) regroup(ctx context.Context) *told {
 	option, off := options[w.rand.IntN(len(options))], maps.Clone(w.model.off)
+	for _, missing := range options {
+		if off[missing] && w.chance(1, 2) {
+			option = missing // what was taken away comes back
+		}
+	}
 	off[option] = !off[option]
 	t := &told{what: fmt.Sprintf("regroup, without %s: %t", option, off[option]), want: "ok", got: "ok"}
 	if err := regroup(ctx, w.server.app.Rooms, off); err != nil {
