@@ -265,6 +265,44 @@ func TestTokensOfOurKeysWithOtherClaimsAreForeign(t *testing.T) {
 	}
 }
 
+// TestIDTokensOfOurKeysWithOtherClaimsNameNobody: an ID token of our own key for
+// another issuer, another client or several is no hint (check R16).
+func TestIDTokensOfOurKeysWithOtherClaimsNameNobody(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	rp, b := w.suite(""), w.signedIn()
+	real := rp.finish(b, rp.open(b)).tokens.IDToken
+	for name, changes := range map[string]map[string]any{
+		"nothing changed":         nil,
+		"expired":                 {"exp": w.clock.Now().Add(-time.Hour).Unix()},
+		"another issuer":          {"iss": "https://other.test"},
+		"another client":          {"aud": "market-app.spa"},
+		"several clients":         {"aud": []string{rp.id, "market-app.spa"}},
+		"this client twice":       {"aud": []string{rp.id, rp.id}},
+		"no client":               {"aud": []string{}},
+		"a client nobody has":     {"aud": "suite.nobody"},
+		"a person nobody is":      {"sub": strings.Repeat("a", 26)},
+		"a client for a person":   {"sub": rp.id},
+		"no person":               {"sub": nil},
+		"an audience of a number": {"aud": 5},
+	} {
+		claims := decode[map[string]any](t, segment(t, real, 1))
+		for claim, value := range changes {
+			claims[claim] = value
+		}
+		hint, err := w.app.Keys.Sign(keyring.IDRS256, []byte(encode(t, claims)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := rp.open(b, "prompt", "none", "id_token_hint", hint)
+		if name == "nothing changed" || name == "expired" {
+			rp.code(b, a, usualState)
+		} else {
+			rp.wantError(b, a, usualState, "invalid_request")
+		}
+	}
+}
+
 // TestFreshServerHasNoAccounts: nobody can sign in to a new installation with
 // anything (check A12).
 func TestFreshServerHasNoAccounts(t *testing.T) {
