@@ -44,8 +44,9 @@ var (
 	serviceOf = map[string]string{goods: "goods.backend", pay: payBackend}
 )
 
-// options are the parts of the group that come and go.
-var options = []string{"write", "blog edge", "pay edge", "chains", "phone"}
+// options are the parts of the group that come and go; phone and blog are whole
+// subsystems.
+var options = []string{"write", "blog edge", "pay edge", "chains", "phone", "blog"}
 
 // groupFile is the group without some of its options.
 func groupFile(off map[string]bool) string {
@@ -62,10 +63,10 @@ subsystems:
     scenario: app # phone
     clients: # phone
       ios: { type: native, redirect_uris: ["com.example.phone:/cb"] } # phone
-  blog:
-    scenario: third_party
-    clients:
-      spa: { type: spa, redirect_uris: ["https://blog.walk.test/cb"] }
+  blog: # blog
+    scenario: third_party # blog
+    clients: # blog
+      spa: { type: spa, redirect_uris: ["https://blog.walk.test/cb"] } # blog
   goods:
     scenario: service
     resource: { audience: ` + goods + `, scopes: { read: Read, write: Write } }
@@ -81,7 +82,7 @@ calls:
   - { from: shop, to: goods, user: [read] } # not write
   - { from: shop, to: pay, user: [view] }
   - { from: phone, to: goods, user: [read] } # phone
-  - { from: blog, to: goods, user: [read] } # blog edge
+  - { from: blog, to: goods, user: [read] } # blog, blog edge
   - { from: goods, to: pay, user: [{ scope: charge, when: [write] }, view], service: [charge], third_party_chains: true } # pay edge, chains
   - { from: goods, to: pay, user: [{ scope: charge, when: [write] }, view], service: [charge] } # pay edge, not chains
   - { from: pay, to: goods, user: [read], third_party_chains: true }
@@ -101,7 +102,7 @@ calls:
 	return kept.String()
 }
 
-func (m *model) declared(name string) bool { return name != "phone.ios" || !m.off["phone"] }
+func (m *model) declared(name string) bool { return !m.off[clients[name].subsystem] }
 
 // mayAsk is what the token endpoint says to a client before anything else.
 func (m *model) mayAsk(name, grantType string) string {
@@ -141,7 +142,7 @@ func (m *model) edge(from, to string) *edge {
 			return &edge{user: map[string]string{"read": ""}}
 		}
 	case "blog to goods":
-		if !m.off["blog edge"] {
+		if !m.off["blog edge"] && !m.off["blog"] {
 			return &edge{user: map[string]string{"read": ""}}
 		}
 	case "goods to pay":

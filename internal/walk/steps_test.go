@@ -189,8 +189,11 @@ func (w *walk) regroup(ctx context.Context) *told {
 		t.got = err.Error()
 	}
 	w.model.off = off
-	if off["phone"] {
-		w.model.end(func(g *given) bool { return g.client == "phone.ios" })
+	w.model.end(func(g *given) bool { return !w.model.declared(g.client) })
+	if off["blog"] {
+		for _, p := range w.people {
+			delete(p.consents, "blog.spa")
+		}
 	}
 	return t
 }
