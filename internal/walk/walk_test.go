@@ -16,7 +16,7 @@ import (
 )
 
 var (
-	walks = flag.Int("walks", 300, "how many random walks are made")
+	walks = flag.Int("walks", 200, "how many random walks are made")
 	seed  = flag.Uint64("seed", 0, "of the walks; 0 for a new one")
 )
 
