@@ -18,10 +18,25 @@ import (
 func FuzzAuthorize(f *testing.F) {
 	b := setup(f)
 	for _, change := range [][]string{
-		{}, {"prompt", "none"}, {"redirect_uri", "https://a.example/cb?shop=1"}, {"redirect_uri", "https://evil.test"}, {"response_mode", "form_post", "prompt", "none"},
-		{"scope", ""}, {"scope", "openid settle"}, {"resource", "https://api.market.test#x"}, {"resource", "mailto:x"}, {"claims", `{"id_token":{"acr":{"essential":true,"values":["x",null]}}}`},
-		{"claims", `{"userinfo":{"sub":{"value":"aaaaaaaaaaaaaaaaaaaaaaaaaa"}}}`, "prompt", "none"}, {"max_age", "99999999999999999999"}, {"max_age", "-0"}, {"id_token_hint", "a.b.c"},
-		{"state", "\u2028\"'<>&"}, {"acr_values", "aal9"}, {"client_id", "shop.ios", "redirect_uri", "http://127.0.0.1:5/cb"}, {"request", "x"}, {"ui_locales", "ja\x00"},
+		{},
+		{"prompt", "none"},
+		{"redirect_uri", "https://a.example/cb?shop=1"},
+		{"redirect_uri", "https://evil.test"},
+		{"response_mode", "form_post", "prompt", "none"},
+		{"scope", ""},
+		{"scope", "openid settle"},
+		{"resource", "https://api.market.test#x"},
+		{"resource", "mailto:x"},
+		{"claims", `{"id_token":{"acr":{"essential":true,"values":["x",null]}}}`},
+		{"claims", `{"userinfo":{"sub":{"value":"aaaaaaaaaaaaaaaaaaaaaaaaaa"}}}`, "prompt", "none"},
+		{"max_age", "99999999999999999999"},
+		{"max_age", "-0"},
+		{"id_token_hint", "a.b.c"},
+		{"state", "\u2028\"'<>&"},
+		{"acr_values", "aal9"},
+		{"client_id", "shop.ios", "redirect_uri", "http://127.0.0.1:5/cb"},
+		{"request", "x"},
+		{"ui_locales", "ja\x00"},
 	} {
 		f.Add(ask(change...), false)
 		f.Add(ask(change...), true)
@@ -104,8 +119,15 @@ func FuzzHandle(f *testing.F) {
 	handle, token := strings.TrimPrefix(action, "/signin/"), form.Get("csrf")
 	fill := strings.NewReplacer("{h}", handle, "{t}", token, "{n}", name, "{v}", value).Replace
 	for _, seed := range [][3]string{
-		{"{h}", "{t}", "{n}={v}"}, {"{h}", "{t}", ""}, {"{h}", "", "{n}={v}"}, {"", "{t}", "{n}={v}"}, {"{h}=", "{t}", "{n}={v}"}, {"{h}%00", "{t}\x00", "{n}={v}\x00"},
-		{"..%2f{h}", "{t}", "{n}=x; {n}={v}"}, {"%ff", "%ff", "\xff"}, {"{h}", "{t}A", "{n}=\"{v}\""},
+		{"{h}", "{t}", "{n}={v}"},
+		{"{h}", "{t}", ""},
+		{"{h}", "", "{n}={v}"},
+		{"", "{t}", "{n}={v}"},
+		{"{h}=", "{t}", "{n}={v}"},
+		{"{h}%00", "{t}\x00", "{n}={v}\x00"},
+		{"..%2f{h}", "{t}", "{n}=x; {n}={v}"},
+		{"%ff", "%ff", "\xff"},
+		{"{h}", "{t}A", "{n}=\"{v}\""},
 	} {
 		f.Add(seed[0], seed[1], seed[2])
 	}
