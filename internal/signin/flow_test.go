@@ -205,6 +205,10 @@ func TestIDTokenHint(t *testing.T) {
 		claims := `{"` + member + `":{"sub":{"value":"` + subject + `"}}}`
 		wantTold(t, w.authorize("prompt", "none", "claims", claims), "https://a.example/cb?", "login_required", "")
 	}
+	// A hint of one person and a claim of another mean nobody.
+	both := []string{"prompt", "none", "id_token_hint", hint, "claims", `{"id_token":{"sub":{"value":"` + subject + `"}}}`}
+	wantTold(t, w.authorize(both...), "https://a.example/cb?", "login_required", "")
+	wantTold(t, ben.authorize(both...), "https://a.example/cb?", "login_required", "")
 	// The person may sign in as the one who is meant, and only so.
 	page := w.authorize("id_token_hint", bensHint)
 	wantPage(t, page, "signin-form")
