@@ -86,6 +86,30 @@ func TestConsentIsBoundToTheRequest(t *testing.T) {
 	}
 }
 
+// TestConsentIsToWhatWasShown: when the group gives more to the same request
+// than the page that is open said, the person is asked again.
+func TestConsentIsToWhatWasShown(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	w := b.browser()
+	page := w.signIn(w.authorize(append(asBlog, "scope", "openid items.read items.like")...), "aiko")
+	wantPage(t, page, "consent-form")
+	err := b.regroup(t.Context(), "items.write: Sell items,", "items.write: Sell items, items.like: Like items,",
+		"from: blog, to: market, user: [items.read]", "from: blog, to: market, user: [items.read, items.like]")
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantShown(t, w.fill(page, "consent-form", "decision", "allow"), http.StatusForbidden, "invalid_request", "form")
+	if n := b.consents(); n != 0 {
+		t.Errorf("%d consents are remembered", n)
+	}
+	again := w.get(mustAction(w, page, "consent-form"))
+	if !strings.Contains(again.body, "Like items") {
+		t.Errorf("the page does not tell what is new:\n%s", again.body)
+	}
+	wantCode(t, w.fill(again, "consent-form", "decision", "allow"), "https://blog.test/cb?")
+}
+
 // TestGroupChangesMeanwhile: what is allowed is decided when the code is made.
 func TestGroupChangesMeanwhile(t *testing.T) {
 	t.Parallel()
