@@ -186,6 +186,10 @@ func TestLogoutWhenNobodyIsSignedIn(t *testing.T) {
 	b := setup(t)
 	wantPage(t, b.browser().get("/oauth2/logout"), "signed-out")
 	wantPage(t, b.browser().get("/oauth2/logout?state=x&ui_locales=ja"), "signed-out")
+	// Nor is anybody sent on without a hint.
+	back := []string{"post_logout_redirect_uri", "https://a.example/bye", "state", "st", "client_id", "shop.web"}
+	wantPage(t, b.browser().get(logoutQuery(back...)), "signed-out")
+	wantPage(t, b.browser().get(logoutQuery(append(back, "id_token_hint", "x.y.z")...)), "signed-out")
 }
 
 // TestPagesAreWorthlessAfterLogout: what was open before decides nothing.

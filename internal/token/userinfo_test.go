@@ -95,6 +95,13 @@ func TestUserinfoByNameNeedsWhatAScopeWouldNeed(t *testing.T) {
 	if got := read("openid", "profile"); got["name"] == nil || got["email"] != nil {
 		t.Errorf("claims %v", got)
 	}
+	// A client of the group needs no consent, and gets what it was declared for.
+	const staff = "https://market.test/staff"
+	code := b.code(signIn{client: "market.pages", redirectURI: staff, scopes: grant.Scopes{issuer: {"openid"}}, claims: claims})
+	tokens := b.tokens(basic("market.pages"), redemption(code, staff)...)
+	if got := into[map[string]any](t, b.bearer(http.MethodGet, tokens.AccessToken)); len(got) != 1 {
+		t.Errorf("a client without identity scopes got %v", got)
+	}
 }
 
 func TestIDTokenTellsOnlyWhatIsAskedOfIt(t *testing.T) {
