@@ -44,7 +44,7 @@ func (p *People) ChangePassword(ctx context.Context, c PasswordChange) error {
 	if err != nil {
 		return err
 	}
-	if err := p.checkReplacement(c, account); err != nil {
+	if err := p.checkReplacement(ctx, c, account); err != nil {
 		return err
 	}
 	phc, err := p.hash(ctx, c.New)
@@ -67,8 +67,8 @@ func (p *People) ChangePassword(ctx context.Context, c PasswordChange) error {
 	return nil
 }
 
-func (p *People) checkReplacement(c PasswordChange, a *Account) error {
-	if err := p.CheckNewPassword(c.New, personalWords(a.Email, &a.Profile)...); err != nil {
+func (p *People) checkReplacement(ctx context.Context, c PasswordChange, a *Account) error {
+	if err := p.CheckNewPassword(ctx, c.New, personalWords(a.Email, &a.Profile)...); err != nil {
 		return err
 	}
 	old, _ := preparePassword(c.Old)
@@ -90,7 +90,7 @@ func (p *People) ResetPassword(ctx context.Context, c PasswordChange) error {
 	if err != nil {
 		return err
 	}
-	if err := p.CheckNewPassword(c.New, personalWords(account.Email, &account.Profile)...); err != nil {
+	if err := p.CheckNewPassword(ctx, c.New, personalWords(account.Email, &account.Profile)...); err != nil {
 		return err
 	}
 	phc, err := p.hash(ctx, c.New)

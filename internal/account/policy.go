@@ -1,10 +1,10 @@
 package account
 
 import (
+	"context"
 	"strings"
 	"unicode/utf8"
 
-	zxcvbn "github.com/ccojocar/zxcvbn-go"
 	"golang.org/x/text/unicode/norm"
 )
 
@@ -13,9 +13,8 @@ const (
 	minPassword      = 15   // characters, since it is the only factor
 	maxPassword      = 256  // characters
 	maxPasswordInput = 1024 // bytes of input that are looked at, at all
-	minScore         = 3    // of 4, as zxcvbn counts
 	// The strength of longer passwords is estimated by their beginning: the
-	// estimate takes time with the square of the length.
+	// estimate takes time with the cube of the length.
 	scoredBytes = 64
 )
 
@@ -65,18 +64,26 @@ func preparePassword(password string) (string, error) {
 
 // CheckNewPassword reports why a password may not be chosen: nil, ErrTooLarge
 // or a *PasswordError. personal are words of the person, as e-mail address and
-// names.
-func (p *People) CheckNewPassword(password string, personal ...string) error {
+// names. The estimate takes its turn with the hashes: secret.ErrBusy.
+func (p *People) CheckNewPassword(ctx context.Context, password string, personal ...string) error {
 	prepared, err := preparePassword(password)
 	if err != nil {
 		return err
 	}
-	if fault := passwordFault(prepared, p.words(personal)); fault != "" {
+	words := p.words(personal)
+	if fault := passwordFault(prepared, words); fault != "" {
 		return &PasswordError{Fault: fault}
 	}
-	return nil
+	return p.Hasher.Do(ctx, func() error {
+		n, err := guesses(prepared, words)
+		if err == nil && n < minGuesses {
+			err = &PasswordError{Fault: PasswordGuessable}
+		}
+		return err
+	})
 }
 
+// passwordFault is what is wrong with a password at first sight.
 func passwordFault(password string, words []string) PasswordFault {
 	n := utf8.RuneCountInString(password)
 	switch {
@@ -93,8 +100,6 @@ func passwordFault(password string, words []string) PasswordFault {
 		return PasswordCommon
 	case madeOf(folded, words):
 		return PasswordPersonal
-	case zxcvbn.PasswordStrength(beginning(password), words).Score < minScore:
-		return PasswordGuessable
 	}
 	return ""
 }

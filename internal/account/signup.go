@@ -31,7 +31,7 @@ func (p *People) SignUp(ctx context.Context, n NewAccount) (*Account, error) {
 	if err := n.Profile.Validate(); err != nil {
 		return nil, err
 	}
-	if err := p.CheckNewPassword(n.Password, personalWords(n.Email, &n.Profile)...); err != nil {
+	if err := p.CheckNewPassword(ctx, n.Password, personalWords(n.Email, &n.Profile)...); err != nil {
 		return nil, err
 	}
 	if err := p.admitSignUp(ctx, n); err != nil {

@@ -203,7 +203,7 @@ func TestNewPasswords(t *testing.T) {
 		{"sequence", "abcdefghijklmnopq", account.PasswordGuessable},
 		{"row of keys", "zxcvbnmasdfghjkl", account.PasswordGuessable},
 	} {
-		err := b.CheckNewPassword(c.password, email, "Alice Liddell")
+		err := b.CheckNewPassword(t.Context(), c.password, email, "Alice Liddell")
 		var refused *account.PasswordError
 		switch {
 		case c.want == "" && err != nil:
@@ -213,7 +213,7 @@ func TestNewPasswords(t *testing.T) {
 		}
 	}
 	for _, n := range []int{1025, 4096, 1 << 20} {
-		if err := b.CheckNewPassword(strings.Repeat("x", n)); !errors.Is(err, account.ErrTooLarge) {
+		if err := b.CheckNewPassword(t.Context(), strings.Repeat("x", n)); !errors.Is(err, account.ErrTooLarge) {
 			t.Errorf("%d bytes: %v", n, err)
 		}
 	}

@@ -14,7 +14,6 @@ var linked = map[string]map[string]string{
 	"./cmd/sekisho": {
 		"github.com/alecthomas/kong":          "command line",
 		"github.com/beorn7/perks":             "of client_golang",
-		"github.com/ccojocar/zxcvbn-go":       "strength of passwords",
 		"github.com/cespare/xxhash/v2":        "of client_golang",
 		"github.com/dustin/go-humanize":       "of modernc.org/libc",
 		"github.com/go-jose/go-jose/v4":       "JOSE of others' tokens and keys",

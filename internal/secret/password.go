@@ -97,6 +97,15 @@ func (h *Hasher) Hash(ctx context.Context, password string) (phc string, err err
 	return formatPHC(h.cost, salt, h.cost.key(password, salt, hashSize)), nil
 }
 
+// Do runs other costly work on a password, as one of the bounded number.
+func (h *Hasher) Do(ctx context.Context, work func() error) error {
+	if err := h.enter(ctx); err != nil {
+		return err
+	}
+	defer h.leave()
+	return work()
+}
+
 // Verify says whether the password is the one of the hash, and whether the
 // hash should be made anew because it is not of today's cost. An empty hash
 // takes the same work and fails, so that nobody can tell by the clock whether

@@ -123,6 +123,26 @@ func TestBusy(t *testing.T) {
 	}
 }
 
+// Other work counts among the bounded number, and its error is given back.
+func TestOtherWork(t *testing.T) {
+	t.Parallel()
+	h := secret.NewHasher(secret.HasherConfig{Memory: 64, Time: 1, AtOnce: 1})
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	err := h.Do(t.Context(), func() error {
+		if _, err := h.Hash(ended, "y"); !errors.Is(err, context.Canceled) {
+			t.Errorf("a hash beside it: %v", err)
+		}
+		return secret.ErrHash
+	})
+	if !errors.Is(err, secret.ErrHash) {
+		t.Error(err)
+	}
+	if _, err := h.Hash(t.Context(), "y"); err != nil {
+		t.Errorf("a hash after it: %v", err)
+	}
+}
+
 func TestWaitingEndsWithTheRequest(t *testing.T) {
 	t.Parallel()
 	h := secret.NewHasher(secret.HasherConfig{Memory: 8 << 10, Time: 1, AtOnce: 1, Wait: time.Hour})
