@@ -158,6 +158,12 @@ func TestCodeFollowsTheGroupOfToday(t *testing.T) {
 	}
 	b.wantRefusal(b.post(token.PathToken, public("market-app.web"), redemption(none, webRedirect)...),
 		http.StatusBadRequest, oauth.InvalidGrant, "allowed by the group any more")
+	// A scope that is for exchange only from now on is not for a sign-in.
+	const staff = "https://market.test/staff"
+	exchanged := b.code(signIn{client: "market.pages", redirectURI: staff, scopes: grant.Scopes{shop: {"orders.read"}}})
+	b.regroup("from: market, to: shop, user: [orders.read]", "from: market, to: shop, user: [{ scope: orders.read, when: [items.read] }]")
+	b.wantRefusal(b.post(token.PathToken, basic("market.pages"), redemption(exchanged, staff)...),
+		http.StatusBadRequest, oauth.InvalidGrant, "allowed by the group any more")
 }
 
 // TestScopeIsFixedByTheCode: a scope parameter beside a code means nothing

@@ -32,6 +32,19 @@ func TestRatePerClient(t *testing.T) {
 	b.tokens(basic("batch.nightly"), clientCredentials("scope", "payout")...)
 }
 
+func TestRateOfIntrospection(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	var limited answer
+	for range 100 { // batch.nightly has a rate of 5
+		if limited = b.post(token.PathIntrospection, basic("batch.nightly"), "token", "x"); limited.status != 200 {
+			break
+		}
+	}
+	b.wantRefusal(limited, http.StatusTooManyRequests, oauth.TemporarilyUnavailable, "Too many")
+	b.introspect(basic("market.spare"), "x") // nobody else is slowed down
+}
+
 // from makes a request come from an address.
 func from(source string, who as) as {
 	return both(who, func(r *http.Request, _ url.Values) { r.RemoteAddr = source })
