@@ -128,10 +128,10 @@ func TestForgedForms(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	w := b.browser()
-	account := w.signIn(w.get("/account"), "aiko")
+	w.signIn(w.get("/account"), "aiko")
 	consent := w.authorize(asBlog...)
 	w.fill(consent, "consent-form", "decision", "allow")
-	account = w.get("/account")
+	account := w.get("/account")
 	consent = w.authorize(append(asBlog, "prompt", "consent")...)
 	forms := map[string]struct {
 		page   answer
@@ -236,8 +236,15 @@ func TestLanguages(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	for _, test := range []struct{ locales, accept, want string }{
-		{"", "", `lang="en"`}, {"", "ja", `lang="ja"`}, {"", "ja-JP,en;q=0.5", `lang="ja"`}, {"", "fr, en;q=0.4, ja;q=0.8", `lang="ja"`},
-		{"ja", "en", `lang="ja"`}, {"fr ja-JP en", "en", `lang="ja"`}, {"xx", "ja", `lang="ja"`}, {"en-GB", "ja", `lang="en"`}, {"", "***;q=?", `lang="en"`},
+		{"", "", `lang="en"`},
+		{"", "ja", `lang="ja"`},
+		{"", "ja-JP,en;q=0.5", `lang="ja"`},
+		{"", "fr, en;q=0.4, ja;q=0.8", `lang="ja"`},
+		{"ja", "en", `lang="ja"`},
+		{"fr ja-JP en", "en", `lang="ja"`},
+		{"xx", "ja", `lang="ja"`},
+		{"en-GB", "ja", `lang="en"`},
+		{"", "***;q=?", `lang="en"`},
 	} {
 		w := b.browser()
 		if test.accept != "" {
