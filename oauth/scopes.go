@@ -85,7 +85,15 @@ func (s Scopes) HasAll(scopes []string) bool {
 func (s Scopes) String() string { return strings.Join(s, " ") }
 
 // MarshalJSON writes the set as one string, as RFC 8693 §4.2 has it in tokens.
-func (s Scopes) MarshalJSON() ([]byte, error) { return json.Marshal(s.String()) }
+// Scope tokens hold nothing that JSON would escape.
+func (s Scopes) MarshalJSON() ([]byte, error) {
+	for _, scope := range s {
+		if !ValidScope(scope) {
+			return json.Marshal(s.String())
+		}
+	}
+	return []byte(`"` + s.String() + `"`), nil
+}
 
 // UnmarshalJSON reads the one-string form.
 func (s *Scopes) UnmarshalJSON(data []byte) error {

@@ -128,7 +128,9 @@ func (l *Log) write(ctx context.Context) error {
 	defer l.mu.Unlock()
 	for l.fill() {
 		err := l.database.Update(ctx, func(tx *db.Tx) error {
-			return insert(ctx, tx, l.pending)
+			// A batch is short, and a row that can be cancelled costs twice one
+			// that cannot.
+			return insert(context.WithoutCancel(ctx), tx, l.pending)
 		})
 		if err != nil {
 			l.refusing.Store(true)
