@@ -94,6 +94,7 @@ func parseValues(raw string) (url.Values, error) {
 	if err != nil {
 		return nil, oauth.Refuse(oauth.InvalidRequest, "The parameters are not valid form encoding.")
 	}
+	delete(values, "") // what has no name is no parameter, and Repeated could not name it
 	for name, list := range values {
 		longest := maxValue
 		if slices.Contains(longFields, name) {

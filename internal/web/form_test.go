@@ -88,6 +88,19 @@ func TestEmptyIsOmitted(t *testing.T) {
 	}
 }
 
+// TestNothingHidesARepeatedParameter: one that is sent twice is refused, also
+// beside some that have no name (RFC 6749 §3.1).
+func TestNothingHidesARepeatedParameter(t *testing.T) {
+	t.Parallel()
+	for range 50 { // the order in which parameters are looked at is not fixed
+		_, err := web.ParseForm(httptest.NewRecorder(), post("/", formType, "code=a&=1&code=b&=2"), web.FormLimit)
+		var refusal *oauth.Error
+		if !errors.As(err, &refusal) || !strings.Contains(refusal.Description, "code") {
+			t.Fatalf("%v", err)
+		}
+	}
+}
+
 // FuzzParseForm: whatever is sent, what comes out is within the limits, or an
 // error that may be shown.
 func FuzzParseForm(f *testing.F) {
