@@ -54,7 +54,8 @@ walk: ## 10,000 random walks of the whole server beside its model (WALKS=, SEED=
 e2e: prerequisites ## the black-box tests alone
 	$(GO) test -race ./e2e/... ./demo/...
 
-bench: ## benchmarks of the hot paths beside their floors
+bench: ## what the hot paths cost beside their floors, then the benchmarks of the packages
+	$(GO) test -run '^$$' -bench Cost -benchtime 1x ./e2e
 	$(GO) test -run '^$$' -bench . -benchmem -cpu 1 ./internal/... ./sdk/...
 
 cover: ## coverage of the packages that decide about tokens
