@@ -16,8 +16,9 @@ import (
 // Limits of the log line of a request: one value, and all of them together.
 // The rest of the 8 KiB is left for names, time and message.
 const (
-	maxLogValue = 1 << 10
-	maxLogLine  = 7 << 10
+	maxLogValue  = 1 << 10
+	maxLogMethod = 32
+	maxLogLine   = 7 << 10
 )
 
 // RequestEvent gathers what is worth knowing of one request; the Log middleware
@@ -48,13 +49,13 @@ func (e *RequestEvent) Set(key string, value any) {
 	e.fields = append(e.fields, field{key, value})
 }
 
-// attrs are the fields, each cut to its limit; those beyond the limit of the
-// line are left out and counted.
-func (e *RequestEvent) attrs() []slog.Attr {
+// attrs are the fields, each cut to its limit; those for which the line has no
+// room are left out and counted.
+func (e *RequestEvent) attrs(room int) []slog.Attr {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	attrs := make([]slog.Attr, 0, len(e.fields)+1)
-	room, dropped := maxLogLine, 0
+	dropped := 0
 	for _, f := range e.fields {
 		value := logValue(f.value)
 		size := len(f.key) + escapedSize(value)
@@ -88,11 +89,13 @@ func logValue(value any) any {
 	}
 }
 
-func cut(s string) string {
-	if len(s) <= maxLogValue {
+func cut(s string) string { return cutTo(s, maxLogValue) }
+
+func cutTo(s string, most int) string {
+	if len(s) <= most {
 		return s
 	}
-	return strings.ToValidUTF8(s[:maxLogValue], "") + "…"
+	return strings.ToValidUTF8(s[:most], "") + "…"
 }
 
 // escapedSize is the room a value takes in the line: an escaped control
@@ -139,14 +142,16 @@ func Log(logger *slog.Logger, observe Observe, next http.Handler) http.Handler {
 			if observe != nil {
 				observe(r.Pattern, answer.statusOr200(), took)
 			}
+			method, route := cutTo(r.Method, maxLogMethod), route(r)
 			attrs := []slog.Attr{
 				slog.String("request", event.ID),
-				slog.String("method", cut(r.Method)),
-				slog.String("route", route(r)),
+				slog.String("method", method),
+				slog.String("route", route),
 				slog.Int("status", answer.statusOr200()),
 				slog.Int64("ms", took.Milliseconds()),
 			}
-			logger.LogAttrs(r.Context(), level(answer.status), "request", append(attrs, event.attrs()...)...)
+			room := maxLogLine - escapedSize(method) - escapedSize(route)
+			logger.LogAttrs(r.Context(), level(answer.status), "request", append(attrs, event.attrs(room)...)...)
 		}()
 		next.ServeHTTP(answer, r)
 	})

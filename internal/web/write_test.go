@@ -145,6 +145,24 @@ func TestLogLine(t *testing.T) {
 	}
 }
 
+// TestLogLineOfAStrangePath: the path of a request that no route matched takes
+// from the room that the fields have.
+func TestLogLineOfAStrangePath(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	handler := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		for i := range 9 {
+			web.Event(r.Context()).Set(fmt.Sprint("field", i), strings.Repeat("x", 1000))
+		}
+	})
+	r := httptest.NewRequest(http.MethodGet, "/"+strings.Repeat("%01", 1000), nil)
+	r.Method = strings.Repeat("\x01", 1000)
+	web.Log(slog.New(slog.NewJSONHandler(&log, nil)), nil, handler).ServeHTTP(httptest.NewRecorder(), r)
+	if log.Len() > 8<<10 || !json.Valid(log.Bytes()) {
+		t.Errorf("%d bytes: %s", log.Len(), log.String())
+	}
+}
+
 func TestHarden(t *testing.T) {
 	t.Parallel()
 	r := httptest.NewRequest(http.MethodGet, "/page/x?"+strings.Repeat("x", 9<<10), nil)
