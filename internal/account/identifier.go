@@ -67,7 +67,7 @@ func localPart(s string) bool {
 }
 
 func domainPart(s string) bool {
-	if s == "" || strings.HasPrefix(s, ".") || strings.Contains(s, "..") {
+	if s == "" || strings.HasPrefix(s, ".") || strings.HasSuffix(s, ".") || strings.Contains(s, "..") {
 		return false
 	}
 	if _, err := netip.ParseAddr(s); err == nil {

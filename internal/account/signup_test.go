@@ -140,7 +140,7 @@ func TestAddresses(t *testing.T) {
 		}
 	}
 	for _, bad := range []string{
-		"", "a", "@", "a@", "@b.example", "a@b", "a b@c.example", "a@b c.example", "a@b..example", ".a@b.example", "a.@b.example",
+		"", "a", "@", "a@", "@b.example", "a@b", "a b@c.example", "a@b c.example", "a@b..example", "a@b.example..", ".a@b.example", "a.@b.example",
 		"a..b@c.example", `"a b"@c.example`, "a@[192.0.2.1]", "a@192.0.2.1", "a@b@c.example", "a<b@c.example", "a,b@c.example",
 		"a\x00@b.example", "a\r\nBcc: x@b.example", "a\u200b@b.example", "a\u202e@b.example", "a\xff@b.example",
 		long + "x", strings.Repeat("a", 65) + "@b.example", strings.Repeat("a", 2000),
