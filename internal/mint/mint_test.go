@@ -251,6 +251,7 @@ func TestReferences(t *testing.T) {
 	}
 	for name, jti := range map[string]string{
 		"empty": "", "short": first[:42], "long": first + "A", "not base64": strings.Repeat("*", 43), "a line": first[:42] + "\n",
+		"line breaks": "\r\n\n" + strings.Repeat("A", 40),
 	} {
 		if _, ok := b.Open(jti); ok {
 			t.Errorf("%s: opened", name)

@@ -40,7 +40,9 @@ func (m *Mint) open(jti string) (Reference, bool) {
 	if len(jti) != base64.RawURLEncoding.EncodedLen(jtiBytes) {
 		return Reference{}, false
 	}
-	if _, err := base64.RawURLEncoding.Strict().Decode(raw[:], []byte(jti)); err != nil {
+	// The decoder passes over line breaks, so fewer bytes may come of as many
+	// characters.
+	if n, err := base64.RawURLEncoding.Strict().Decode(raw[:], []byte(jti)); err != nil || n != jtiBytes {
 		return Reference{}, false
 	}
 	m.references.Decrypt(raw[16:], raw[16:])

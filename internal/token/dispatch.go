@@ -130,6 +130,6 @@ func refusedRecord(c call, err error) audit.Record {
 	}
 	return audit.Record{
 		Event: event, Outcome: audit.Refused, Reason: string(refusal.Code),
-		Detail: map[string]any{"grant_type": string(c.grantType), "why": refusal.Description},
+		Detail: map[string]any{"grant_type": word(string(c.grantType)), "why": refusal.Description},
 	}
 }

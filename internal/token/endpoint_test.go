@@ -159,6 +159,7 @@ func TestTokenRequestForm(t *testing.T) {
 		{"no grant type", request(http.MethodPost, token.PathToken, form, "scope=settle"), 400, oauth.InvalidRequest},
 		{"T3 password", request(http.MethodPost, token.PathToken, form, "grant_type=password&username=a&password=b"), 400, oauth.UnsupportedGrantType},
 		{"T3 implicit", request(http.MethodPost, token.PathToken, form, "grant_type=implicit"), 400, oauth.UnsupportedGrantType},
+		{"a grant type longer than a record", request(http.MethodPost, token.PathToken, form, "grant_type="+strings.Repeat("%01", 4000)), 400, oauth.UnsupportedGrantType},
 		{"T3 a client that signs nobody in", request(http.MethodPost, token.PathToken, form, "grant_type=authorization_code&code=x"), 400, oauth.UnauthorizedClient},
 		{"a body too large", request(http.MethodPost, token.PathToken, form, "grant_type="+strings.Repeat("a", 65<<10)), 413, oauth.InvalidRequest},
 		{"introspection by GET", request(http.MethodGet, token.PathIntrospection+"?token=x", "", ""), 405, oauth.InvalidRequest},
