@@ -11,7 +11,7 @@ import (
 // a line, letters and digits only. Some forty come from the list of the
 // zxcvbn-ts project (MIT licence, Dan Wheeler, Dropbox and contributors).
 //
-//go:embed common.txt
+//go:embed blocklist.txt
 var commonList string
 
 var commonPasswords = readList(commonList)
