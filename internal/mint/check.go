@@ -57,30 +57,6 @@ func (c Checked) Root() int64 {
 	return c.Service.Root
 }
 
-// CheckUser checks an access token that must be in user context.
-func (m *Mint) CheckUser(ctx context.Context, token string) (*User, error) {
-	checked, err := m.Check(ctx, token)
-	if err != nil {
-		return nil, err
-	}
-	if checked.User == nil {
-		return nil, fmt.Errorf("%w: it is in service context", ErrInvalid)
-	}
-	return checked.User, nil
-}
-
-// CheckService checks an access token that must be in service context.
-func (m *Mint) CheckService(ctx context.Context, token string) (*Service, error) {
-	checked, err := m.Check(ctx, token)
-	if err != nil {
-		return nil, err
-	}
-	if checked.Service == nil {
-		return nil, fmt.Errorf("%w: it is in user context", ErrInvalid)
-	}
-	return checked.Service, nil
-}
-
 // Check reads an access token of ours, JWT or opaque, and tells what it says
 // if it is alive. Whether it is meant for the asker is for the asker to check.
 // It is one signature verification or one unsealing, and no database.

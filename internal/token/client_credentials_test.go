@@ -101,11 +101,11 @@ func TestServiceTokenIsNoPerson(t *testing.T) {
 	tokens := b.tokens(basic("pay.backend"), clientCredentials("resource", issuer)...)
 	refused := b.bearer(http.MethodGet, tokens.AccessToken)
 	b.wantRefusal(refused, http.StatusForbidden, oauth.InsufficientScope, "service context")
-	if _, err := b.mint.CheckUser(t.Context(), tokens.AccessToken); err == nil {
+	if checked, err := b.mint.Check(t.Context(), tokens.AccessToken); err != nil || checked.User != nil || checked.Service == nil {
 		t.Error("a token in service context passed as a person's")
 	}
 	user := b.appTokens(marketScopes).AccessToken
-	if _, err := b.mint.CheckService(t.Context(), user); err == nil {
+	if checked, err := b.mint.Check(t.Context(), user); err != nil || checked.Service != nil || checked.User == nil {
 		t.Error("a person's token passed as one in service context")
 	}
 }

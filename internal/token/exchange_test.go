@@ -175,11 +175,11 @@ func TestExchangeOfATokenThatEnded(t *testing.T) {
 			b.post(token.PathRevocation, public("market-app.web"), "token", subject)
 		},
 		"X3 signed out": func(b *bundle, subject string) {
-			user, err := b.mint.CheckUser(b.t.Context(), subject)
+			checked, err := b.mint.Check(b.t.Context(), subject)
 			if err != nil {
 				b.t.Fatal(err)
 			}
-			b.update(func(tx *db.Tx) error { return b.grants.EndSession(b.t.Context(), tx, *user.Session) })
+			b.update(func(tx *db.Tx) error { return b.grants.EndSession(b.t.Context(), tx, *checked.User.Session) })
 		},
 		"X3 user disabled": func(b *bundle, _ string) { b.disable() },
 	} {
