@@ -20,7 +20,9 @@ demo-check: ## play every scenario of the example group and verify it
 	$(GO) run ./cmd/sekisho demo --check
 
 run: ## start the authorization server alone in dev mode on http://localhost:8080
-	$(GO) run ./cmd/sekisho serve --dev --group internal/registry/testdata/group.yaml
+	@cd docs/examples/quickstart && for name in market crypto; do \
+		test -e $$name.secret || $(GO) run ../../../cmd/sekisho generate client-secret | sed -n 's/^secret .*: //p' >$$name.secret; done
+	$(GO) run ./cmd/sekisho serve --dev --group docs/examples/quickstart/group.yaml
 
 build: ## build bin/sekisho, static, without cgo
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/sekisho ./cmd/sekisho
