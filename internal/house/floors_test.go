@@ -17,6 +17,7 @@ var floors = map[string]int{
 	"internal/signin":   6,
 	"internal/token":    6,
 	"internal/subjects": 6,
+	"internal/courier":  6,
 
 	"internal/mint": 5,
 
