@@ -27,6 +27,9 @@ func build(group *Group, sectors map[string]Sector) (*Snapshot, error) {
 		edges:      map[[2]string]*Edge{},
 		from:       map[string][]*Edge{},
 		to:         map[string][]*Edge{},
+		events:     map[string]*Event{},
+		published:  map[string][]*Event{},
+		received:   map[string][]*Event{},
 	}
 	s.self = serverResource()
 	if group == nil {
@@ -45,6 +48,12 @@ func build(group *Group, sectors map[string]Sector) (*Snapshot, error) {
 			return nil, fmt.Errorf("call from %s to %s: %w", call.From, call.To, err)
 		}
 	}
+	for _, declared := range group.Events {
+		if err := b.addEvents(declared); err != nil {
+			return nil, fmt.Errorf("events of %s: %w", declared.Publisher, err)
+		}
+	}
+	b.sortEvents()
 	for _, resources := range s.scopes {
 		slices.SortFunc(resources, func(a, b *Resource) int { return strings.Compare(a.Audience, b.Audience) })
 	}
@@ -61,6 +70,9 @@ func serverResource() *Resource {
 		oauth.ScopeAddress:       {En: "See your address", Ja: "住所の閲覧"},
 		oauth.ScopeOfflineAccess: {En: "Stay connected while you are away", Ja: "不在時の継続利用"},
 		oauth.ScopeConvert:       {En: "Convert identifiers of people", Ja: "利用者識別子の変換"},
+		oauth.ScopePublish:       {En: "Publish events", Ja: "イベントの発行"},
+		oauth.ScopeStreamRead:    {En: "Look at event streams", Ja: "イベントストリームの閲覧"},
+		oauth.ScopeStreamManage:  {En: "Manage event streams", Ja: "イベントストリームの管理"},
 	}}
 }
 
@@ -127,6 +139,9 @@ func newClient(subsystem *Subsystem, short string, declared *GroupClient) (*Clie
 		PolicyURI:              declared.PolicyURI,
 		TOSURI:                 declared.TOSURI,
 		InitiateLoginURI:       declared.InitiateLoginURI,
+
+		BackChannelLogoutURI:     declared.BackChannelLogoutURI,
+		BackChannelLogoutSession: declared.BackChannelLogoutSession,
 	}
 	if client.Name == (Text{}) {
 		client.Name = subsystem.DisplayName
@@ -171,4 +186,43 @@ func (b *builder) addEdge(call GroupCall) error {
 	b.snapshot.from[from.Name] = append(b.snapshot.from[from.Name], edge)
 	b.snapshot.to[to.Name] = append(b.snapshot.to[to.Name], edge)
 	return nil
+}
+
+// addEvents adds the rights of one entry to those there are.
+func (b *builder) addEvents(declared GroupEvent) error {
+	publisher := b.snapshot.subsystems[declared.Publisher] // nil: the platform
+	if publisher == nil && declared.Publisher != Platform || publisher != nil && publisher.Resource == nil {
+		return fmt.Errorf("no resource of %s", declared.Publisher)
+	}
+	for _, name := range declared.Types {
+		uri := b.group.eventURI(declared.Publisher, name)
+		event := b.snapshot.events[uri]
+		if event == nil {
+			event = &Event{Name: name, URI: uri, Publisher: publisher}
+			b.snapshot.events[uri] = event
+			b.snapshot.published[declared.Publisher] = append(b.snapshot.published[declared.Publisher], event)
+		}
+		for _, receiver := range declared.Receivers {
+			subsystem, ok := b.snapshot.subsystems[receiver]
+			if !ok {
+				return fmt.Errorf("no subsystem %s", receiver)
+			}
+			requireGrant := declared.RequireGrant || subsystem.Scenario.NeedsConsent()
+			event.Receivers = append(event.Receivers, EventReceiver{Subsystem: subsystem, RequireGrant: requireGrant})
+			b.snapshot.received[receiver] = append(b.snapshot.received[receiver], event)
+		}
+	}
+	return nil
+}
+
+// sortEvents brings what addEvents gathered into one order.
+func (b *builder) sortEvents() {
+	for _, event := range b.snapshot.events {
+		slices.SortFunc(event.Receivers, func(a, b EventReceiver) int { return strings.Compare(a.Name, b.Name) })
+	}
+	for _, lists := range []map[string][]*Event{b.snapshot.published, b.snapshot.received} {
+		for _, events := range lists {
+			slices.SortFunc(events, func(a, b *Event) int { return strings.Compare(a.URI, b.URI) })
+		}
+	}
 }

@@ -46,6 +46,7 @@ func (g *Group) check(r *report) {
 	c.checkSectors()
 	c.checkAudiences()
 	c.checkCalls()
+	c.checkEvents()
 	c.checkNeverLink()
 	if len(r.faults) == 0 {
 		g.finish()
@@ -65,6 +66,9 @@ func (c checker) checkIssuer() {
 func (c checker) checkSubsystem(name string) {
 	path := below("subsystems", name)
 	c.checkName(path, name, "a subsystem")
+	if name == Platform {
+		c.name(path, "is what the authorization server itself is called as a publisher of events", "choose another name")
+	}
 	subsystem := c.group.Subsystems[name]
 	if subsystem == nil {
 		c.lose(path, "has no value", "write its `scenario:`")

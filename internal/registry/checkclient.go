@@ -173,11 +173,27 @@ func (c clientCheck) checkURIs() {
 	c.checkPage("policy_uri", c.PolicyURI)
 	c.checkPage("tos_uri", c.TOSURI)
 	c.checkPage("initiate_login_uri", c.InitiateLoginURI)
+	c.checkPage("backchannel_logout_uri", c.BackChannelLogoutURI)
 	if c.InitiateLoginURI != "" && len(c.RedirectURIs) == 0 {
 		c.at("initiate_login_uri", "a client that signs nobody in has no sign-in to start", "remove it")
 	}
+	c.checkBackChannel()
 	if len(c.PostLogoutRedirectURIs) > 0 && len(c.RedirectURIs) == 0 {
 		c.at("post_logout_redirect_uris", "a client that signs nobody in has nobody to sign out", "remove them")
+	}
+}
+
+// checkBackChannel checks that there are sessions to be told of, and a server to
+// be told (OIDC Back-Channel Logout §2.2).
+func (c clientCheck) checkBackChannel() {
+	switch {
+	case c.BackChannelLogoutURI == "" && c.BackChannelLogoutSession:
+		c.at("backchannel_logout_session_required", "there is no backchannel_logout_uri to tell of the session at", "write `backchannel_logout_uri:`, or remove it")
+	case c.BackChannelLogoutURI == "":
+	case len(c.RedirectURIs) == 0:
+		c.at("backchannel_logout_uri", "a client that signs nobody in has no sessions to be told of", "remove it")
+	case c.Type != TypeWeb:
+		c.at("backchannel_logout_uri", "what runs on a person's device is not reached by our server", "remove it, or make the client `type: web`")
 	}
 }
 

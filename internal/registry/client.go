@@ -65,6 +65,9 @@ type Client struct {
 	PolicyURI        string
 	TOSURI           string
 	InitiateLoginURI string
+
+	BackChannelLogoutURI     string // where it is told of ended sessions; empty: it is not
+	BackChannelLogoutSession bool   // it wants the sid, which it gets in any case
 }
 
 // Public reports whether the client cannot keep a secret (RFC 6749 §2.1).

@@ -25,6 +25,7 @@ func Diff(old, group *Group) Plan {
 		d.diffSubsystem(name)
 	}
 	d.diffCalls()
+	d.diffEvents()
 	d.diffNeverLink()
 	return plan
 }

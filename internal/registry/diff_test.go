@@ -11,6 +11,28 @@ import (
 	"github.com/sekisho-id/sekisho/internal/registry"
 )
 
+// events are a part of a group file that is not in testdata/group.yaml.
+const events = `
+events:
+  - { publisher: market, types: [item.sold, item.withdrawn], receivers: [crypto] }
+  - { publisher: market, types: [item.sold], receivers: [pay] }
+  - { publisher: platform, types: [account-disabled, session-revoked], receivers: [pay, crypto] }
+`
+
+// eventPlanTests change the group with events.
+var eventPlanTests = []struct {
+	name  string
+	edits []string
+}{
+	{"a receiver is added", []string{
+		"receivers: [crypto] }", "receivers: [crypto, blog-partner] }",
+		"    name: Blog of a partner\n    clients:\n", "    name: Blog of a partner\n    clients:\n      hooks: { secret_file: pay.secret }\n",
+	}},
+	{"a type of event goes", []string{"types: [item.sold, item.withdrawn]", "types: [item.sold]"}},
+	{"the platform tells no more", []string{"  - { publisher: platform, types: [account-disabled, session-revoked], receivers: [pay, crypto] }\n", ""}},
+	{"events are about users of the receiver alone", []string{"receivers: [crypto] }", "receivers: [crypto], require_grant: true }"}},
+}
+
 // planTests change testdata/group.yaml; what is said of each is in
 // testdata/plans.golden.txt.
 var planTests = []struct {
@@ -82,6 +104,8 @@ var planTests = []struct {
 	{"a pair is never to be linked", []string{
 		"  - { from: blog-partner, to: market, user: [items.read] }\n", "never_link:\n  - [crypto, blog-partner]\n",
 	}},
+	{"events begin", []string{"user: [items.read] }\n", "user: [items.read] }\n" + events}},
+	{"a back channel comes", []string{"redirect_uris: [https://market.example/callback], post", "backchannel_logout_uri: https://market.example/gone, redirect_uris: [https://market.example/callback], post"}},
 	{"conversion is limited", []string{"{ from: market-app, to: pay, user: [charge] }", "{ from: market-app, to: pay, user: [charge], require_grant: true }"}},
 }
 
@@ -101,6 +125,12 @@ func TestPlans(t *testing.T) {
 		if back := registry.Diff(after, before); !back.Empty() {
 			fmt.Fprintf(&got, "# and back\n%s", back)
 		}
+	}
+	text = strings.TrimSuffix(text, "\n") + "\n" + events
+	before = parse(t, []byte(text))
+	for _, test := range eventPlanTests {
+		after := parse(t, []byte(edit(t, text, test.edits)))
+		fmt.Fprintf(&got, "\n# %s\n%s# and back\n%s", test.name, registry.Diff(before, after), registry.Diff(after, before))
 	}
 	golden(t, "plans.golden.txt", got.String())
 }
@@ -153,10 +183,11 @@ func TestPlanListsRemovedClients(t *testing.T) {
 // may go without a word.
 func TestPlanTellsEveryChange(t *testing.T) {
 	t.Parallel()
-	before := example(t)
+	text := strings.TrimSuffix(string(read(t, "group.yaml")), "\n") + "\n" + events
+	before := parse(t, []byte(text))
 	leaves := 0
 	for n := 0; ; n++ {
-		after := example(t)
+		after := parse(t, []byte(text))
 		left := n
 		path := ""
 		if !mutate(reflect.ValueOf(after).Elem(), "group", &left, &path) {

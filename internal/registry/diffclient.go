@@ -35,6 +35,9 @@ func (d differ) diffClient(id string, before, after *GroupClient) {
 	case before.Rate > after.Rate:
 		d.loss(id, "%s may ask for %d tokens a second only (was %d).", id, after.Rate, before.Rate)
 	}
+	if before.BackChannelLogoutSession != after.BackChannelLogoutSession {
+		d.other(id, "%s says of itself whether it must be told which session ended; it always is.", id)
+	}
 	if before.Name != after.Name {
 		d.other(id, "%s is called %s (was %s).", id, words(after.Name), words(before.Name))
 	}
@@ -121,6 +124,7 @@ func (d differ) diffPlaces(id string, before, after *GroupClient) {
 		{"policy_uri", before.PolicyURI, after.PolicyURI},
 		{"tos_uri", before.TOSURI, after.TOSURI},
 		{"initiate_login_uri", before.InitiateLoginURI, after.InitiateLoginURI},
+		{"backchannel_logout_uri", before.BackChannelLogoutURI, after.BackChannelLogoutURI},
 	}
 	for _, page := range pages {
 		switch {

@@ -14,6 +14,7 @@ type Group struct {
 	Issuer     string                     `json:"issuer" jsonschema:"description=The https origin of the authorization server: no path and no slash at the end. Plain http on a loopback address only."`
 	Subsystems map[string]*GroupSubsystem `json:"subsystems" jsonschema:"description=The member systems by name: small letters\\, digits and hyphens\\, at most 40."`
 	Calls      []GroupCall                `json:"calls,omitempty" jsonschema:"description=Who may call whom. What is not listed cannot be called."`
+	Events     []GroupEvent               `json:"events,omitempty" jsonschema:"description=Who may tell whom what happened. What is not listed reaches nobody."`
 	NeverLink  [][]string                 `json:"never_link,omitempty" jsonschema:"description=Pairs of subsystems that must never be able to find out\\, not even together with others\\, that two identifiers belong to one person. Calls that would let them are refused."`
 }
 
@@ -57,6 +58,9 @@ type GroupClient struct {
 	PolicyURI        string `json:"policy_uri,omitempty" jsonschema:"description=What it does with data of people."`
 	TOSURI           string `json:"tos_uri,omitempty" jsonschema:"description=Its terms of service."`
 	InitiateLoginURI string `json:"initiate_login_uri,omitempty" jsonschema:"description=Where its sign-in can be started from outside (OIDC Core §4)."`
+
+	BackChannelLogoutURI     string `json:"backchannel_logout_uri,omitempty" jsonschema:"description=Where it is told that a person's session has ended (OIDC Back-Channel Logout)."`
+	BackChannelLogoutSession bool   `json:"backchannel_logout_session_required,omitempty" jsonschema:"description=It must be told which session ended. It always is."`
 }
 
 // GroupCall is one edge: a subsystem may call the API of another.
@@ -73,6 +77,14 @@ type GroupCall struct {
 type GroupUser struct {
 	Scope string   `json:"scope" jsonschema:"description=A scope of the called API."`
 	When  []string `json:"when,omitempty" jsonschema:"description=Only in exchange for a token that holds all of these scopes of the caller's own API."`
+}
+
+// GroupEvent says which events of one publisher go to whom.
+type GroupEvent struct {
+	Publisher    string   `json:"publisher" jsonschema:"description=The service that publishes\\, or platform for the authorization server itself."`
+	Types        []string `json:"types" jsonschema:"description=Types of event: names of the publisher's own like item.sold; of the platform session-revoked\\, credential-change\\, token-claims-change\\, account-disabled\\, account-enabled\\, account-purged."`
+	Receivers    []string `json:"receivers" jsonschema:"description=The subsystems that may receive them: backends\\, services and third parties."`
+	RequireGrant bool     `json:"require_grant,omitempty" jsonschema:"description=Only about people who have used the receiver. Always so for a third party."`
 }
 
 // MarshalJSON writes the short form where there is no condition.

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"net/url"
 	"slices"
@@ -136,6 +137,13 @@ func (g *Group) finish() {
 		}
 		slices.SortFunc(call.User, func(a, b GroupUser) int { return strings.Compare(a.Scope, b.Scope) })
 	}
+	for i := range g.Events {
+		slices.Sort(g.Events[i].Types)
+		slices.Sort(g.Events[i].Receivers)
+	}
+	slices.SortFunc(g.Events, func(a, b GroupEvent) int {
+		return cmp.Or(strings.Compare(a.Publisher, b.Publisher), slices.Compare(a.Types, b.Types), slices.Compare(a.Receivers, b.Receivers))
+	})
 	for _, pair := range g.NeverLink {
 		slices.Sort(pair)
 	}

@@ -96,6 +96,9 @@ type Snapshot struct {
 	edges      map[[2]string]*Edge // by names, so that a subsystem of an older snapshot finds its edges too
 	from       map[string][]*Edge
 	to         map[string][]*Edge
+	events     map[string]*Event   // by URI
+	published  map[string][]*Event // by name of the publisher
+	received   map[string][]*Event // by name of the receiver
 }
 
 // Client finds a client by its id.
@@ -121,7 +124,8 @@ func (s *Snapshot) ResourceByAudience(audience string) (*Resource, bool) {
 }
 
 // Self is the authorization server as a resource: audience is the issuer,
-// scopes are openid, the identity scopes, offline_access and subjects:convert.
+// scopes are openid, the identity scopes, offline_access, subjects:convert and
+// those for events.
 func (s *Snapshot) Self() *Resource { return s.self }
 
 // ResourcesWithScope lists the resources that have a scope, by audience. It is

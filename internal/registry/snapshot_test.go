@@ -102,7 +102,7 @@ func TestSnapshotOfServer(t *testing.T) {
 	if !ok || self != s.Self() || self.Subsystem != nil {
 		t.Fatalf("the server's own resource = %+v, %t", self, ok)
 	}
-	want := oauth.Scopes{"address", "email", "offline_access", "openid", "phone", "profile", "subjects:convert"}
+	want := oauth.Scopes{"address", "email", "events:publish", "offline_access", "openid", "phone", "profile", "ssf.manage", "ssf.read", "subjects:convert"}
 	if diff := cmp.Diff(want, self.ScopeNames()); diff != "" {
 		t.Errorf("scopes (-want +got):\n%s", diff)
 	}
@@ -203,5 +203,49 @@ func TestText(t *testing.T) {
 		if test.text.In("en") != test.en || test.text.In("ja") != test.ja || test.text.String() != test.en || test.text.In("fr") != test.en {
 			t.Errorf("%+v: %q, %q, %q", test.text, test.text.In("en"), test.text.In("ja"), test.text.In("fr"))
 		}
+	}
+}
+
+func TestSnapshotEvents(t *testing.T) {
+	t.Parallel()
+	text := strings.TrimSuffix(string(read(t, "group.yaml")), "\n") + "\n" + edit(t, events, []string{
+		"receivers: [crypto] }", "receivers: [crypto, blog-partner] }",
+	})
+	text = edit(t, text, []string{"    name: Blog of a partner\n    clients:\n", "    name: Blog of a partner\n    clients:\n      hooks: { secret_file: pay.secret }\n"})
+	s := snapshotOf(t, parse(t, []byte(text)))
+	market, _ := s.Subsystem("market")
+	pay, _ := s.Subsystem("pay")
+	crypto, _ := s.Subsystem("crypto")
+	sold, ok := s.Event("https://api.market.example/events/item.sold")
+	if !ok || sold.Publisher != market || sold.Name != "item.sold" || len(sold.Receivers) != 3 {
+		t.Fatalf("item.sold = %+v, %t", sold, ok)
+	}
+	for name, want := range map[string]struct{ receives, requireGrant bool }{
+		"blog-partner": {true, true}, "crypto": {true, false}, "pay": {true, false}, "market": {false, false}, "market-app": {false, false},
+	} {
+		if r, ok := sold.Receiver(name); ok != want.receives || ok && (r.Name != name || r.RequireGrant != want.requireGrant) {
+			t.Errorf("%s receives item.sold: %t, %+v", name, ok, r)
+		}
+	}
+	if events := s.EventsOf(market); len(events) != 2 || events[0] != sold {
+		t.Errorf("market publishes %v", events)
+	}
+	if events := s.EventsOf(nil); len(events) != 2 || events[0].URI != oauth.EventSessionRevoked || events[0].Publisher != nil {
+		t.Errorf("the platform publishes %v", events)
+	}
+	if len(s.EventsOf(pay)) != 0 || len(s.EventsTo(market)) != 0 || len(s.EventsTo(pay)) != 3 || len(s.EventsTo(crypto)) != 4 {
+		t.Error("events go to others than declared")
+	}
+	for id, want := range map[string]struct{ publish, receive bool }{
+		"market.backend": {true, false}, "pay.backend": {false, true}, "crypto.web": {false, true}, "market-app.web": {},
+		"blog-partner.hooks": {false, true}, "blog-partner.web": {}, // the second is public
+	} {
+		client, _ := s.Client(id)
+		if s.MayPublish(client) != want.publish || s.MayReceive(client) != want.receive {
+			t.Errorf("%s may publish: %t, receive: %t", id, s.MayPublish(client), s.MayReceive(client))
+		}
+	}
+	if ids := strings.Join(pay.ClientIDs(), " "); ids != "pay.backend pay.pages" {
+		t.Errorf("clients of pay: %s", ids)
 	}
 }
