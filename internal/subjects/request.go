@@ -5,11 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"mime"
 	"net/http"
 	"slices"
 	"strconv"
 
+	"github.com/sekisho-id/sekisho/internal/web"
 	"github.com/sekisho-id/sekisho/oauth"
 )
 
@@ -29,23 +29,9 @@ type request struct {
 // parseRequest reads the body: one JSON object with just the members from, to
 // and subjects.
 func parseRequest(w http.ResponseWriter, r *http.Request) (*request, error) {
-	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil || media != "application/json" {
-		return nil, &oauth.Error{
-			Code: oauth.InvalidRequest, Status: http.StatusUnsupportedMediaType,
-			Description: "The body must have the content type application/json.",
-		}
-	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-	var tooLarge *http.MaxBytesError
-	if errors.As(err, &tooLarge) {
-		return nil, &oauth.Error{
-			Code: oauth.InvalidRequest, Status: http.StatusRequestEntityTooLarge,
-			Description: "The body is larger than 64 KiB; send the subjects in several requests.",
-		}
-	}
+	body, err := web.ReadJSON(w, r, maxBody)
 	if err != nil {
-		return nil, oauth.Refuse(oauth.InvalidRequest, "The body could not be read to its end.")
+		return nil, err
 	}
 	return readRequest(body)
 }
