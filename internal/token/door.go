@@ -12,6 +12,7 @@ import (
 	"github.com/sekisho-id/sekisho/internal/mint"
 	"github.com/sekisho-id/sekisho/internal/pairwise"
 	"github.com/sekisho-id/sekisho/internal/registry"
+	"github.com/sekisho-id/sekisho/internal/web"
 )
 
 // Config is what the door needs. All fields but TrustProxy are required.
@@ -32,7 +33,7 @@ type Config struct {
 // Door serves the endpoints. Each is a method that is an http.HandlerFunc.
 type Door struct {
 	Config
-	metadata document
+	metadata web.Document
 	limits   limits
 }
 

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/sekisho-id/sekisho/internal/registry"
+	"github.com/sekisho-id/sekisho/internal/web"
 )
 
 // Failures of client authentication that one source may make for one client:
@@ -19,14 +20,15 @@ const (
 )
 
 // limits are the token buckets of the door. They are kept in memory; the
-// number of clients bounds the first two maps, maxFailureBuckets the third.
+// number of clients bounds the first two, maxFailureBuckets the third.
 type limits struct {
 	now func() time.Time
 
-	mu            sync.Mutex
-	tokens        map[string]*rate.Limiter // by client id
-	introspection map[string]*rate.Limiter
-	failures      map[failure]*rate.Limiter
+	tokens        web.Rates // by client id
+	introspection web.Rates
+
+	mu       sync.Mutex
+	failures map[failure]*rate.Limiter
 }
 
 // failure names the bucket of failed authentications.
@@ -50,19 +52,8 @@ func (l *limits) takeIntrospection(client *registry.Client) error {
 	return l.take(&l.introspection, client)
 }
 
-func (l *limits) take(buckets *map[string]*rate.Limiter, client *registry.Client) error {
-	now := l.now()
-	l.mu.Lock()
-	if *buckets == nil {
-		*buckets = make(map[string]*rate.Limiter)
-	}
-	bucket, ok := (*buckets)[client.ID]
-	if !ok || bucket.Limit() != rate.Limit(client.Rate) || bucket.Burst() != client.Burst {
-		bucket = rate.NewLimiter(rate.Limit(client.Rate), client.Burst)
-		(*buckets)[client.ID] = bucket
-	}
-	l.mu.Unlock()
-	if !bucket.AllowN(now, 1) {
+func (l *limits) take(rates *web.Rates, client *registry.Client) error {
+	if !rates.Take(l.now(), client.ID, client.Rate, client.Burst) {
 		return tooMany{retryAfter: time.Second}
 	}
 	return nil

@@ -4,19 +4,20 @@ import (
 	"encoding/json"
 	"net/http"
 
+	"github.com/sekisho-id/sekisho/internal/web"
 	"github.com/sekisho-id/sekisho/oauth"
 )
 
 // Metadata serves the description of the server, the same bytes at the address
 // of OIDC Discovery §4 and at that of RFC 8414 §3.
 func (d *Door) Metadata(w http.ResponseWriter, r *http.Request) {
-	d.metadata.serve(w, r)
+	d.metadata.Serve(w, r)
 }
 
 // newMetadata writes the description. It holds names registered with IANA only.
 // The scopes of resources are left out: which of them a client may have stands
 // in its edges, and the list would tell outsiders what the group has inside.
-func newMetadata(issuer string) document {
+func newMetadata(issuer string) web.Document {
 	confidential := []string{oauth.AuthSecretBasic, oauth.AuthSecretPost, oauth.AuthPrivateKeyJWT}
 	every := append([]string{oauth.AuthNone}, confidential...)
 	assertionAlgs := []string{"ES256", "PS256", "RS256", "EdDSA"}
@@ -61,7 +62,7 @@ func newMetadata(issuer string) document {
 	if err != nil {
 		panic("token: metadata cannot be written as JSON: " + err.Error()) // a type error, never a value
 	}
-	return newDocument(body)
+	return web.NewDocument(body)
 }
 
 // identityScopes are the scopes that a sign-in may ask of the server itself.

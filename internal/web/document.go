@@ -1,4 +1,4 @@
-package token
+package web
 
 import (
 	"crypto/sha256"
@@ -8,21 +8,21 @@ import (
 	"strings"
 )
 
-// document is a public JSON document, made once and served many times.
-type document struct {
-	body []byte
-	etag string // with its quotes
+// Document is a public JSON document, made once and served many times.
+type Document struct {
+	Body []byte
+	ETag string // with its quotes
 }
 
-// newDocument gives body an ETag.
-func newDocument(body []byte) document {
+// NewDocument gives body an ETag.
+func NewDocument(body []byte) Document {
 	sum := sha256.Sum256(body)
-	return document{body: body, etag: `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`}
+	return Document{Body: body, ETag: `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`}
 }
 
-// serve answers a GET or HEAD of a public document: any page may read it, and
+// Serve answers a GET or HEAD of a public document: any page may read it, and
 // caches may keep it for ten minutes.
-func (doc document) serve(w http.ResponseWriter, r *http.Request) {
+func (doc Document) Serve(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
 	header.Set("Access-Control-Allow-Origin", "*")
 	header.Set("Cross-Origin-Resource-Policy", "cross-origin")
@@ -32,15 +32,15 @@ func (doc document) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	header.Set("Cache-Control", "public, max-age=600")
-	header.Set("ETag", doc.etag)
-	if matches(r.Header.Get("If-None-Match"), doc.etag) {
+	header.Set("ETag", doc.ETag)
+	if matches(r.Header.Get("If-None-Match"), doc.ETag) {
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}
 	header.Set("Content-Type", "application/json")
-	header.Set("Content-Length", strconv.Itoa(len(doc.body)))
+	header.Set("Content-Length", strconv.Itoa(len(doc.Body)))
 	if r.Method == http.MethodGet {
-		_, _ = w.Write(doc.body) // the client is gone if this fails
+		_, _ = w.Write(doc.Body) // the client is gone if this fails
 	}
 }
 
