@@ -6,7 +6,8 @@
 // work of mint.
 //
 // Each purpose has keys of its own, so that a token of one purpose never
-// verifies as one of another. A signing key lives through three states, all
+// verifies as one of another; logout tokens alone share those of ID tokens, as
+// their specification wants, and are told from them by typ. A signing key lives through three states, all
 // published in the key set:
 //
 //	next ----planned time----> current ----next one takes over----> retired ----> (removed)

@@ -13,35 +13,6 @@ import (
 	"github.com/sekisho-id/sekisho/internal/secret"
 )
 
-// Purpose says what a key is for.
-type Purpose string
-
-// The purposes there are. A token's typ is part of its purpose.
-const (
-	Access  Purpose = "access"   // access tokens: ES256, at+jwt (RFC 9068 §2.1)
-	ID      Purpose = "id"       // ID tokens: ES256, JWT
-	IDRS256 Purpose = "id-rs256" // ID tokens of clients that ask for RS256 (OIDC Core §15.1)
-)
-
-const purposeCount = 3
-
-// purposes lists the purposes in the order of the published key set.
-func purposes() [purposeCount]Purpose {
-	return [...]Purpose{Access, ID, IDRS256}
-}
-
-// form is how the tokens of a purpose look.
-func (p Purpose) form() (alg jose.Alg, typ string) {
-	switch p {
-	case Access:
-		return jose.ES256, "at+jwt"
-	case IDRS256:
-		return jose.RS256, "JWT"
-	default:
-		return jose.ES256, "JWT"
-	}
-}
-
 var (
 	// ErrForeign says that no key of the purpose, with its header, made a token.
 	ErrForeign = errors.New("keyring: not a token of a key of this purpose")

@@ -53,8 +53,13 @@ func (b bench) open(t *testing.T) *keyring.Keyring {
 	return k
 }
 
+// purposes are all there are; those of keyPurposes have keys of their own.
 func purposes() []keyring.Purpose {
-	return []keyring.Purpose{keyring.Access, keyring.ID, keyring.IDRS256}
+	return append(keyPurposes(), keyring.Logout, keyring.LogoutRS256)
+}
+
+func keyPurposes() []keyring.Purpose {
+	return []keyring.Purpose{keyring.Access, keyring.ID, keyring.IDRS256, keyring.Event, keyring.SET, keyring.SETRS256}
 }
 
 const claims = `{"iss":"https://id.example"}`
@@ -123,10 +128,12 @@ func TestFirstStart(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	k := b.open(t)
-	for _, p := range purposes() {
+	for _, p := range keyPurposes() {
 		if got := states(t, k, p); got != "current" {
 			t.Errorf("%s: keys %q", p, got)
 		}
+	}
+	for _, p := range purposes() {
 		token := sign(t, k, p)
 		if !verifies(t, k, p, token) {
 			t.Errorf("%s: own token does not verify", p)
@@ -172,6 +179,66 @@ func TestPurposesAreApart(t *testing.T) {
 	}
 }
 
+// The header that each purpose writes. Logout tokens are signed with the keys of
+// ID tokens (OIDC Back-Channel Logout §2.4), all others with their own.
+func TestHeaders(t *testing.T) {
+	t.Parallel()
+	k := setup(t).open(t)
+	signedBy := map[string]keyring.Purpose{}
+	for _, c := range []struct {
+		purpose, keys keyring.Purpose
+		alg, typ      string
+	}{
+		{keyring.Access, keyring.Access, "ES256", "at+jwt"},
+		{keyring.ID, keyring.ID, "ES256", "JWT"},
+		{keyring.IDRS256, keyring.IDRS256, "RS256", "JWT"},
+		{keyring.Event, keyring.Event, "ES256", "event+jwt"},
+		{keyring.SET, keyring.SET, "ES256", "secevent+jwt"},
+		{keyring.SETRS256, keyring.SETRS256, "RS256", "secevent+jwt"},
+		{keyring.Logout, keyring.ID, "ES256", "logout+jwt"},
+		{keyring.LogoutRS256, keyring.IDRS256, "RS256", "logout+jwt"},
+	} {
+		parsed, err := gojose.ParseSignedCompact(sign(t, k, c.purpose), []gojose.SignatureAlgorithm{gojose.ES256, gojose.RS256})
+		if err != nil {
+			t.Fatal(err)
+		}
+		header := parsed.Signatures[0].Protected
+		if header.Algorithm != c.alg || header.ExtraHeaders[gojose.HeaderType] != c.typ {
+			t.Errorf("%s: header %+v", c.purpose, header)
+		}
+		if owner, seen := signedBy[header.KeyID]; (seen && owner != c.keys) || (!seen && c.keys != c.purpose) {
+			t.Errorf("%s: signed with a key of %q", c.purpose, owner)
+		}
+		signedBy[header.KeyID] = c.keys
+	}
+}
+
+// A database from before a purpose was there gets its keys at the next start, and
+// keeps those it has.
+func TestNewPurposesOfAnOldDatabase(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	k, d := b.process(t)
+	before := sign(t, k, keyring.IDRS256)
+	err := d.Update(t.Context(), func(tx *db.Tx) error {
+		_, err := tx.Exec(t.Context(), `DELETE FROM signing_key WHERE purpose IN ('event', 'set', 'set-rs256')`)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	upgraded := b.open(t)
+	if !verifies(t, upgraded, keyring.IDRS256, before) {
+		t.Error("a token from before the upgrade does not verify")
+	}
+	for _, p := range purposes() {
+		token := sign(t, upgraded, p)
+		if _, isPublished := kid(t, upgraded, token); !isPublished || !verifies(t, upgraded, p, token) {
+			t.Errorf("%s: does not verify after the upgrade", p)
+		}
+	}
+}
+
 // K11: nothing private is ever published.
 func TestJWKSHasPublicMembersOnly(t *testing.T) {
 	t.Parallel()
@@ -192,7 +259,7 @@ func TestJWKSHasPublicMembersOnly(t *testing.T) {
 		}
 		ids[key["kid"]] = true
 	}
-	if len(ids) != len(purposes()) {
+	if len(ids) != len(keyPurposes()) || len(set.Keys) != len(ids) {
 		t.Errorf("%d keys", len(ids))
 	}
 	if len(etag) < 10 || etag[0] != '"' {

@@ -60,7 +60,7 @@ type signingKey struct {
 
 // generate makes a key; its name is its thumbprint (RFC 7638).
 func (k *Keyring) generate(p Purpose, state State, currentFrom time.Time) (signingKey, error) {
-	alg, _ := p.form()
+	alg := p.alg()
 	made := signingKey{Key: Key{Purpose: p, Alg: alg, State: state, CreatedAt: k.now(), CurrentFrom: currentFrom}}
 	var err error
 	if alg == jose.RS256 {
@@ -111,11 +111,12 @@ func (k *Keyring) unseal(key *signingKey) error {
 	return err
 }
 
-// makeMissing gives each purpose that has none its first key. The keys are
-// made at the same time, since the RSA one takes long.
+// makeMissing gives each purpose that has none its first key: all of them in a
+// new database, later those of a purpose that is new. The keys are made at the
+// same time, since RSA ones take long.
 func (k *Keyring) makeMissing(ctx context.Context) error {
 	var missing []Purpose
-	for _, p := range purposes() {
+	for _, p := range keyPurposes() {
 		if k.state.Load().signers[p] == nil {
 			missing = append(missing, p)
 		}
@@ -203,23 +204,24 @@ func makeState(keys []signingKey) (*state, error) {
 		keys:      keys,
 	}
 	var published []jose.JWK
-	for _, p := range purposes() {
-		s.verifiers[p] = map[string]*jose.Verifier{}
-		_, typ := p.form()
+	for _, f := range forms() {
+		s.verifiers[f.purpose] = map[string]*jose.Verifier{}
 		for _, key := range keys {
-			if key.Purpose != p {
+			if key.Purpose != f.keys {
 				continue
 			}
-			verifier, err := jose.NewVerifier(key.private.Public(), key.Alg, key.ID, typ)
+			verifier, err := jose.NewVerifier(key.private.Public(), key.Alg, key.ID, f.typ)
 			if err != nil {
 				return nil, err
 			}
-			s.verifiers[p][verifier.HeaderSegment()] = verifier
-			published = append(published, key.jwk)
+			s.verifiers[f.purpose][verifier.HeaderSegment()] = verifier
+			if f.keys == f.purpose {
+				published = append(published, key.jwk)
+			}
 			if key.State != Current {
 				continue
 			}
-			if s.signers[p], err = jose.NewSigner(key.private, key.Alg, key.ID, typ); err != nil {
+			if s.signers[f.purpose], err = jose.NewSigner(key.private, key.Alg, key.ID, f.typ); err != nil {
 				return nil, err
 			}
 		}

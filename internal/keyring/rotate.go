@@ -34,7 +34,7 @@ func (k *Keyring) Maintain(ctx context.Context) error {
 	keys := k.state.Load().keys
 	var soon []Purpose
 	var due []Key
-	for _, p := range purposes() {
+	for _, p := range keyPurposes() {
 		current, next := inLine(keys, p)
 		switch {
 		case next != nil && !now.Before(next.CurrentFrom):
@@ -76,11 +76,11 @@ func inLine(keys []signingKey, p Purpose) (current, next *Key) {
 // Immediately is for the day a key has leaked: all keys are replaced in one
 // step, and no token signed before is accepted any more.
 func (k *Keyring) Rotate(ctx context.Context, immediately bool) error {
-	all := purposes()
+	all := keyPurposes()
 	if !immediately {
-		return k.publish(ctx, all[:])
+		return k.publish(ctx, all)
 	}
-	made, err := k.generateAll(all[:], Current, k.now())
+	made, err := k.generateAll(all, Current, k.now())
 	if err != nil {
 		return err
 	}
