@@ -39,7 +39,7 @@ func Client(given *http.Client) *http.Client {
 // Discover reads the metadata of issuer and checks that it is that issuer's
 // (OIDC Discovery §4.3, RFC 8414 §3.3).
 func Discover(ctx context.Context, client *http.Client, issuer string) (*oauth.Metadata, error) {
-	if err := checkURL("issuer", issuer, false); err != nil {
+	if err := CheckURL("issuer", issuer, ""); err != nil {
 		return nil, err
 	}
 	address := strings.TrimSuffix(issuer, "/") + "/.well-known/openid-configuration"
@@ -59,10 +59,9 @@ func Discover(ctx context.Context, client *http.Client, issuer string) (*oauth.M
 
 // checkEndpoints refuses metadata that would send credentials in the clear.
 func checkEndpoints(m *oauth.Metadata) error {
-	secure := strings.HasPrefix(m.Issuer, "https:")
 	required := map[string]string{"token_endpoint": m.TokenEndpoint, "jwks_uri": m.JWKSURI}
 	for name, address := range required {
-		if err := checkURL(name, address, secure); err != nil {
+		if err := CheckURL(name, address, m.Issuer); err != nil {
 			return err
 		}
 	}
@@ -77,16 +76,17 @@ func checkEndpoints(m *oauth.Metadata) error {
 		if address == "" {
 			continue
 		}
-		if err := checkURL(name, address, secure); err != nil {
+		if err := CheckURL(name, address, m.Issuer); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// checkURL wants https, or http on this machine where the issuer itself is
-// such a development server.
-func checkURL(name, address string, secure bool) error {
+// CheckURL wants https, or http on this machine where the issuer itself is
+// such a development server. Name is what the fault is called by.
+func CheckURL(name, address, issuer string) error {
+	secure := strings.HasPrefix(issuer, "https:")
 	u, err := url.Parse(address)
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
@@ -108,6 +108,28 @@ func loopback(host string) bool {
 	}
 	ip := net.ParseIP(host)
 	return ip != nil && ip.IsLoopback()
+}
+
+// Read reads a further JSON document that the issuer publishes about itself
+// under /.well-known/name, into v. The name stands before the issuer's own path
+// (RFC 8615 §3, SSF 1.0 §7.2).
+func Read(ctx context.Context, client *http.Client, issuer, name string, v any) error {
+	if err := CheckURL("issuer", issuer, ""); err != nil {
+		return err
+	}
+	u, err := url.Parse(issuer)
+	if err != nil {
+		return err
+	}
+	u.Path = "/.well-known/" + name + strings.TrimSuffix(u.Path, "/")
+	body, _, err := get(ctx, client, u.String(), maxMetadataBytes)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(body, v); err != nil {
+		return fmt.Errorf("%s: %w", u, err)
+	}
+	return nil
 }
 
 // get reads a document of at most limit bytes.

@@ -29,7 +29,10 @@ const (
 // Errors of a token's key, beside those of the server being away.
 var (
 	ErrUnknownKey = errors.New("the token is signed with a key the issuer does not publish")
-	errKeysDead   = errors.New("the issuer's keys could not be refreshed for 24 hours")
+	// ErrNotAsked comes beside ErrUnknownKey where the issuer could not be
+	// asked, or was asked too short a while ago: the key may be a new one.
+	ErrNotAsked = errors.New("the issuer's keys may have changed since")
+	errKeysDead = errors.New("the issuer's keys could not be refreshed for 24 hours")
 )
 
 // Keys are the public keys of one issuer, fetched from its jwks_uri. Safe for
@@ -71,9 +74,11 @@ func (k *Keys) key(ctx context.Context, kid string) (jose.JSONWebKey, error) {
 		}
 		return key, nil
 	}
-	var failure error
+	failure := ErrNotAsked
 	if mayFetch {
-		failure = k.refresh(ctx)
+		if failure = k.refresh(ctx); failure != nil {
+			failure = errors.Join(ErrNotAsked, failure)
+		}
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()

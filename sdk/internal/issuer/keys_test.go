@@ -261,3 +261,60 @@ func TestABadSetReplacesNothing(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Only an issuer that was asked just now can say that a key is none of its own.
+func TestAnUnknownKeyMayBeNew(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	notAsked := func(name string, want bool) {
+		t.Helper()
+		err := f.verify(t, "key-2")
+		if !errors.Is(err, issuer.ErrUnknownKey) || errors.Is(err, issuer.ErrNotAsked) != want {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+	notAsked("the keys were loaded just before", true)
+	f.server.Clock.Advance(30 * time.Second)
+	notAsked("asked now", false)
+	notAsked("asked before", true)
+	f.server.Clock.Advance(30 * time.Second)
+	f.server.Away(true)
+	notAsked("away", true)
+}
+
+func TestATokenMayBeAsLongAsItsKindAllows(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	token := f.server.AccessToken(map[string]any{"text": strings.Repeat("x", 17<<10)})
+	var claims map[string]any
+	if err := f.keys.Verify(t.Context(), token, kind, &claims); !errors.Is(err, issuer.ErrMalformed) {
+		t.Errorf("got %v", err)
+	}
+	longer := kind
+	longer.MaxBytes = 64 << 10
+	if err := f.keys.Verify(t.Context(), token, longer, &claims); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestFurtherDocumentsStandBeforeTheIssuersPath(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, `{"path":%q}`, r.URL.Path)
+	}))
+	t.Cleanup(server.Close)
+	transport := &http.Transport{}
+	t.Cleanup(transport.CloseIdleConnections)
+	for path, want := range map[string]string{
+		"": "/.well-known/name", "/": "/.well-known/name", "/group": "/.well-known/name/group",
+	} {
+		var got struct{ Path string }
+		err := issuer.Read(t.Context(), issuer.Client(&http.Client{Transport: transport}), server.URL+path, "name", &got)
+		if err != nil || got.Path != want {
+			t.Errorf("%s: got %q, %v", path, got.Path, err)
+		}
+	}
+	if err := issuer.Read(t.Context(), issuer.Client(nil), "http://id.market.example", "name", new(any)); err == nil {
+		t.Error("read in the clear")
+	}
+}

@@ -24,6 +24,14 @@ const (
 type Kind struct {
 	Types      []string
 	Algorithms []jose.SignatureAlgorithm
+	MaxBytes   int // zero: 16 KiB
+}
+
+func (k *Kind) maxBytes() int {
+	if k.MaxBytes > 0 {
+		return k.MaxBytes
+	}
+	return maxTokenBytes
 }
 
 // Errors of a token that is none of this kind or none of this issuer.
@@ -84,7 +92,7 @@ func oneSpelling(compact string) bool {
 // readHeader judges the header before any key is looked for, so that a token
 // of another kind costs no request.
 func readHeader(compact string, kind Kind) (kid string, err error) {
-	if len(compact) > maxTokenBytes || strings.Count(compact, ".") != 2 {
+	if len(compact) > kind.maxBytes() || strings.Count(compact, ".") != 2 {
 		return "", ErrMalformed
 	}
 	if !oneSpelling(compact) {
