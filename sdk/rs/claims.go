@@ -56,6 +56,8 @@ func (g *Guard) faultOf(c *tokenClaims) string {
 		// A stolen copy must not pass as a plain bearer token (RFC 7800 §3.1),
 		// and no proof of possession is understood here.
 		return "The token is bound to a key and this API understands no proof of possession; send one that is not bound."
+	case g.ended.over(c, g.own):
+		return "The session or the account behind the token has ended; sign in again."
 	}
 	return ""
 }

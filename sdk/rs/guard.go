@@ -46,6 +46,8 @@ type Guard struct {
 	soleAudience bool
 	now          func() time.Time
 	source       source
+	own          string // this API's subsystem, where Config.Client tells
+	ended        endings
 }
 
 // source finds the claims of a token that its issuer stands for: offline by
@@ -68,6 +70,9 @@ func New(ctx context.Context, config Config) (*Guard, error) {
 	}
 	if guard.now == nil {
 		guard.now = time.Now
+	}
+	if config.Client != nil {
+		guard.own = config.Client.Subsystem()
 	}
 	var err error
 	if config.Introspect {

@@ -71,6 +71,29 @@ func (m *Mapping) Internal(ctx context.Context, user *User) (string, error) {
 	return internal[0], nil
 }
 
+// Known is the internal id of a person by this service's own subject, as events
+// name people. It makes no user: ErrUnknownUser means that there is none here.
+// In makes one, with this service's own subsystem for the caller.
+func (m *Mapping) Known(ctx context.Context, subject string) (string, error) {
+	known, err := m.Store.Internal(ctx, present([]string{subject}))
+	if err != nil {
+		return "", fmt.Errorf("rs: mapping: %w", err)
+	}
+	if known[subject] == "" {
+		return "", ErrUnknownUser
+	}
+	return known[subject], nil
+}
+
+// Forget drops the remembered conversion between a person's subject at another
+// subsystem and this service's own, so that the server is asked again: the
+// account may be gone. The pairs in the Store stay; they are the service's own.
+func (m *Mapping) Forget(subsystem, subject, own string) {
+	m.once.Do(m.prepare)
+	m.converter.known.Delete(conversion{inward(subsystem), subject})
+	m.converter.known.Delete(conversion{outward(subsystem), own})
+}
+
 // Subject is the identifier under which subsystem knows the user with an
 // internal id. ErrUnknownUser means that there is none: such a user must not
 // be named to that subsystem.
