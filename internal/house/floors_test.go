@@ -18,6 +18,7 @@ var floors = map[string]int{
 	"internal/token":    6,
 	"internal/subjects": 6,
 	"internal/courier":  6,
+	"internal/courier":  6,
 
 	"internal/mint": 5,
 
@@ -28,8 +29,9 @@ var floors = map[string]int{
 	"internal/registry": 3,
 	"internal/keyring":  3,
 
-	"internal/audit": 2,
-	"internal/web":   2,
+	"internal/audit":  2,
+	"internal/web":    2,
+	"internal/outbox": 2,
 
 	"internal/db":         1,
 	"internal/secret":     1,
