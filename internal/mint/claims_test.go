@@ -50,6 +50,31 @@ func TestAppendClaimsIsEncodingJSON(t *testing.T) {
 	})
 }
 
+func TestAppendEventClaimsIsEncodingJSON(t *testing.T) {
+	t.Parallel()
+	text := rapid.OneOf(rapid.String(), rapid.StringMatching(`[a-z0-9:/.<>&"\\ -]{0,40}`))
+	rapid.Check(t, func(t *rapid.T) {
+		claims := &oauth.EventTokenClaims{
+			Issuer:          text.Draw(t, "iss"),
+			Subject:         text.Draw(t, "sub"),
+			Audience:        oauth.Audience{text.Draw(t, "aud")},
+			AuthorizedParty: text.Draw(t, "azp"),
+			ExpiresAt:       rapid.Int64().Draw(t, "exp"),
+			IssuedAt:        rapid.Int64().Draw(t, "iat"),
+			ID:              text.Draw(t, "jti"),
+			HappenedAt:      rapid.Int64().Draw(t, "toe"),
+			Events:          map[string]oauth.EventBody{text.Draw(t, "type"): {SHA256: text.Draw(t, "body_sha256")}},
+		}
+		want, err := json.Marshal(claims)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := mint.AppendEventClaims(nil, claims); string(got) != string(want) {
+			t.Fatalf("wrote %s\nwant  %s", got, want)
+		}
+	})
+}
+
 func TestAppendClaimsAllocatesNothing(t *testing.T) {
 	room := make([]byte, 0, mint.ClaimsSize)
 	claims := &oauth.AccessTokenClaims{

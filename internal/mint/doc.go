@@ -1,5 +1,5 @@
 // Package mint turns claims into signed tokens, and tokens back into what they
-// say: access tokens and ID tokens. It decides the form of a token, never
+// say: access tokens, ID tokens, and what is said of events (event.go). It decides the form of a token, never
 // whether somebody may have one; that is the business of the doors.
 //
 // A person's token and a client's own token are two Go types all the way,
@@ -13,5 +13,5 @@
 // and its times hold, its client is declared, its grant and its chain are not
 // revoked, and its person is not gone; all of that is known in memory.
 //
-// It owns no table and has no state besides two data keys.
+// It owns no table and has no state besides three data keys.
 package mint

@@ -2,8 +2,9 @@ package mint
 
 // What the tests of this package look into.
 var (
-	AppendClaims = appendClaims
-	ClaimsSize   = claimsSize
+	AppendClaims      = appendClaims
+	AppendEventClaims = appendEventClaims
+	ClaimsSize        = claimsSize
 )
 
 // Seal and Open are the two ways of a jti.

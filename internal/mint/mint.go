@@ -24,6 +24,8 @@ const (
 	UserTokenLife    = 5 * time.Minute
 	ServiceTokenLife = 10 * time.Minute
 	IDTokenLife      = 5 * time.Minute
+	EventTokenLife   = 2 * time.Minute
+	LogoutTokenLife  = 2 * time.Minute // OIDC Back-Channel Logout §2.4
 
 	// LongestLife is the longest that any access token lives. A revocation
 	// must be remembered that long.
@@ -49,6 +51,7 @@ type Mint struct {
 	Config
 	references cipher.Block
 	opaque     *secret.Box
+	eventIDs   []byte // key of EventID
 	decoy      *decoy
 }
 
@@ -66,5 +69,5 @@ func New(c Config) (*Mint, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Mint{Config: c, references: references, opaque: opaque, decoy: decoy}, nil
+	return &Mint{Config: c, references: references, opaque: opaque, eventIDs: c.Keys.Secret("event id"), decoy: decoy}, nil
 }

@@ -7,13 +7,13 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/sekisho-id/sekisho/internal/account"
 	"github.com/sekisho-id/sekisho/internal/db"
+	"github.com/sekisho-id/sekisho/internal/dbtest"
 	"github.com/sekisho-id/sekisho/internal/grant"
 	"github.com/sekisho-id/sekisho/internal/keyring"
 	"github.com/sekisho-id/sekisho/internal/mint"
@@ -51,7 +51,7 @@ func setup(t testing.TB) *bundle {
 		}
 	}
 	var err error
-	b.db, err = db.Open(ctx, filepath.Join(t.TempDir(), "sekisho.db"))
+	b.db, err = db.Open(ctx, dbtest.DSN(t))
 	must(err)
 	t.Cleanup(func() { _ = b.db.Close() })
 	keys, err := keyring.Open(ctx, keyring.Config{DB: b.db, KEK: make([]byte, 32), Now: now})
