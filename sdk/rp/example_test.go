@@ -3,6 +3,8 @@ package rp_test
 import (
 	"context"
 	"crypto"
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"log"
@@ -127,6 +129,32 @@ func ExampleClient_Convert() {
 	}
 	fmt.Printf("%q\n", subjects)
 	// Output: ["alice.market" ""]
+}
+
+// Most publishers use event.Publisher; this is the call under it: the proof of
+// one event about one person, for two receivers.
+func ExampleClient_EventCredentials() {
+	client, _, end := example("market.backend")
+	defer end()
+
+	body := sha256.Sum256([]byte(`{"item":"a lamp"}`))
+	sold := oauth.EventDetail{
+		EventType:  "https://api.market.example/events/item.sold",
+		EventID:    "sale-4711",
+		BodySHA256: base64.RawURLEncoding.EncodeToString(body[:]),
+	}
+	pay, crypto := sold, sold
+	pay.Receiver, crypto.Receiver = "pay", "crypto"
+	credentials, err := client.EventCredentials(context.Background(), "alice.market", []oauth.EventDetail{pay, crypto})
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, credential := range credentials {
+		fmt.Println(credential.Receiver, credential.IDToken != "")
+	}
+	// Output:
+	// pay true
+	// crypto true
 }
 
 func ExampleClient_Introspect() {

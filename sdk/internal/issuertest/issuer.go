@@ -26,12 +26,18 @@ type Issuer struct {
 	Handler      http.Handler // what URL serves, for tests without a network
 	Clock        *Clock
 	Key          *ecdsa.PrivateKey
+	KeyID        string                      // of Key
 	CacheControl string                      // of the keys
 	Describe     func(*oauth.Metadata)       // changes the metadata before it is sent
 	ClientKeys   map[string]*ecdsa.PublicKey // by client id, for private_key_jwt
 	Answer       func(w http.ResponseWriter, form map[string][]string) bool
 	Known        map[string]*oauth.Introspection
 	Life         time.Duration // of access tokens
+
+	// What the group file says of events, and whom a receiver may hear of. Nil:
+	// everything, everybody.
+	Declared func(publisher, receiver, eventType string) bool
+	Knows    func(receiver, person string) bool
 
 	server *httptest.Server
 	mu     sync.Mutex
@@ -54,6 +60,7 @@ func New() *Issuer {
 	i := &Issuer{
 		Clock:      &Clock{now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)},
 		Key:        key,
+		KeyID:      "key-1",
 		ClientKeys: make(map[string]*ecdsa.PublicKey),
 		Known:      make(map[string]*oauth.Introspection),
 		Life:       5 * time.Minute,
@@ -154,7 +161,7 @@ func With(claims map[string]any, changes map[string]any) map[string]any {
 
 // AccessToken signs claims as the issuer signs access tokens.
 func (i *Issuer) AccessToken(claims map[string]any) string {
-	return Sign(jose.ES256, i.Key, map[string]any{"kid": "key-1", "typ": "at+jwt"}, claims)
+	return Sign(jose.ES256, i.Key, map[string]any{"kid": i.KeyID, "typ": "at+jwt"}, claims)
 }
 
 // Sign signs claims in any way. The header may hold anything.

@@ -85,6 +85,10 @@ func (i *Issuer) token(w http.ResponseWriter, r *http.Request) {
 	case oauth.GrantClientCredentials:
 		answer.AccessToken = fmt.Sprintf("service-%d", number)
 	case oauth.GrantTokenExchange:
+		if form.Get("requested_token_type") == string(oauth.TokenTypeID) {
+			i.events(w, form, client)
+			return
+		}
 		answer.AccessToken = fmt.Sprintf("exchanged-%d", number)
 		answer.IssuedTokenType = oauth.TokenTypeAccess
 	case oauth.GrantRefreshToken:
@@ -127,5 +131,5 @@ func (i *Issuer) IDClaims(client, nonce string) map[string]any {
 
 // IDToken signs claims as the issuer signs ID tokens.
 func (i *Issuer) IDToken(claims map[string]any) string {
-	return Sign(jose.ES256, i.Key, map[string]any{"kid": "key-1", "typ": "JWT"}, claims)
+	return Sign(jose.ES256, i.Key, map[string]any{"kid": i.KeyID, "typ": "JWT"}, claims)
 }
