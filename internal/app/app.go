@@ -59,6 +59,7 @@ func (a *App) build(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	budgets := a.Pairwise.NewBudgets(pairwise.Budget{}, c.Logger)
 	a.Mint, err = mint.New(mint.Config{
 		Issuer: a.issuer, Registry: a.Registry, Keys: a.Keys, Pairwise: a.Pairwise, Grants: a.Grants, Now: c.Now,
 	})
@@ -77,8 +78,8 @@ func (a *App) build(ctx context.Context) error {
 		Mint: a.Mint, Keys: a.Keys, Audit: a.Audit, TrustProxy: c.TrustProxy, Now: c.Now,
 	})
 	a.subjects = subjects.New(subjects.Config{
-		DB: a.DB, Registry: a.Registry, People: a.People, Grants: a.Grants, Pairwise: a.Pairwise, Mint: a.Mint,
-		Audit: a.Audit, Logger: c.Logger, TrustProxy: c.TrustProxy, Now: c.Now,
+		DB: a.DB, Registry: a.Registry, Grants: a.Grants, Pairwise: a.Pairwise, Mint: a.Mint,
+		Audit: a.Audit, Budgets: budgets, TrustProxy: c.TrustProxy, Now: c.Now,
 	})
 	return nil
 }

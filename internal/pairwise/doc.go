@@ -14,4 +14,9 @@
 // A generation is live for ever once it was used. With one live generation,
 // reading a subject needs no query; with several, or when a person may be gone,
 // one query answers for a whole batch.
+//
+// Conversions are counted here too (budget.go), for all doors that convert. The
+// counts are kept in memory, for each process by itself: a restart begins the
+// day anew, and several processes give each asker as many budgets. They are there
+// to make scraping slow and seen, not to count.
 package pairwise

@@ -15,8 +15,8 @@ import (
 	"github.com/sekisho-id/sekisho/internal/audit"
 	"github.com/sekisho-id/sekisho/internal/db"
 	"github.com/sekisho-id/sekisho/internal/mint"
+	"github.com/sekisho-id/sekisho/internal/pairwise"
 	"github.com/sekisho-id/sekisho/internal/registry"
-	"github.com/sekisho-id/sekisho/internal/subjects"
 	"github.com/sekisho-id/sekisho/oauth"
 )
 
@@ -300,7 +300,7 @@ func TestBodyIsReadStrictly(t *testing.T) {
 
 func TestBudget(t *testing.T) {
 	t.Parallel()
-	b := setupBudget(t, subjects.Budget{PerAccount: 10, AtLeast: 80})
+	b := setupBudget(t, pairwise.Budget{PerAccount: 10, AtLeast: 80})
 	b.signUp("alice")
 	b.signUp("bob")
 	ask := func(client string, n int) answer {
@@ -366,7 +366,7 @@ func TestNoAuditNoAnswer(t *testing.T) {
 }
 
 func BenchmarkConvert1000(b *testing.B) {
-	s := setupBudget(b, subjects.Budget{AtLeast: 1 << 60})
+	s := setupBudget(b, pairwise.Budget{AtLeast: 1 << 60})
 	list := make([]string, 1000)
 	sector := s.subsystem("market-app").Sector
 	for i := range list {

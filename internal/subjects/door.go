@@ -1,15 +1,11 @@
 package subjects
 
 import (
-	"cmp"
-	"context"
-	"log/slog"
 	"net/http"
 	"net/netip"
 	"strconv"
 	"time"
 
-	"github.com/sekisho-id/sekisho/internal/account"
 	"github.com/sekisho-id/sekisho/internal/audit"
 	"github.com/sekisho-id/sekisho/internal/db"
 	"github.com/sekisho-id/sekisho/internal/grant"
@@ -19,36 +15,26 @@ import (
 	"github.com/sekisho-id/sekisho/internal/web"
 )
 
-// Config is what the door needs. All fields but TrustProxy and Budget are
-// required.
+// Config is what the door needs. All fields but TrustProxy are required.
 type Config struct {
 	DB         *db.DB
 	Registry   *registry.Registry
-	People     *account.People
 	Grants     *grant.Grants
 	Pairwise   *pairwise.Pairwise
 	Mint       *mint.Mint
 	Audit      *audit.Log
-	Logger     *slog.Logger
-	TrustProxy []netip.Prefix // peers whose X-Forwarded-For is believed
-	Budget     Budget
+	TrustProxy []netip.Prefix    // peers whose X-Forwarded-For is believed
+	Budgets    *pairwise.Budgets // shared with the other doors that convert
 	Now        func() time.Time
 }
 
 // Door serves the endpoint.
 type Door struct {
 	Config
-	budgets budgets
 }
 
 // New makes a Door.
-func New(c Config) *Door {
-	c.Budget.PerAccount = cmp.Or(c.Budget.PerAccount, DefaultBudget.PerAccount)
-	c.Budget.AtLeast = cmp.Or(c.Budget.AtLeast, DefaultBudget.AtLeast)
-	d := &Door{Config: c}
-	d.budgets = budgets{budget: c.Budget, now: c.Now, population: d.population}
-	return d
-}
+func New(c Config) *Door { return &Door{Config: c} }
 
 // Convert is the conversion endpoint.
 func (d *Door) Convert(w http.ResponseWriter, r *http.Request) {
@@ -84,7 +70,7 @@ func (d *Door) convert(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	if err != nil {
 		return nil, d.refused(r, asker, request, err)
 	}
-	if err := d.takeBudget(ctx, asker.Subsystem, len(request.Subjects)); err != nil {
+	if err := d.Budgets.Take(ctx, asker.Subsystem.Name, len(request.Subjects)); err != nil {
 		return nil, d.refused(r, asker, request, err)
 	}
 	people, err := d.Pairwise.Resolve(ctx, ends.from, request.Subjects)
@@ -137,13 +123,4 @@ func (d *Door) record(r *http.Request, asker *registry.Client, record audit.Reco
 func cut(name string) string {
 	const most = 64
 	return name[:min(len(name), most)]
-}
-
-// population counts the people there are.
-func (d *Door) population(ctx context.Context) (n int64, err error) {
-	err = d.DB.Read(ctx, func(tx *db.Tx) error {
-		n, err = d.People.CountActive(ctx, tx)
-		return err
-	})
-	return n, err
 }

@@ -8,13 +8,14 @@ import (
 
 	"github.com/sekisho-id/sekisho/internal/audit"
 	"github.com/sekisho-id/sekisho/internal/mint"
+	"github.com/sekisho-id/sekisho/internal/pairwise"
 	"github.com/sekisho-id/sekisho/internal/web"
 	"github.com/sekisho-id/sekisho/oauth"
 )
 
 // refusalOf maps the sentinels of the rooms to what the asker may know.
 func refusalOf(err error) error {
-	var over overBudget
+	var over pairwise.OverBudget
 	switch {
 	case errors.Is(err, mint.ErrInvalid):
 		return oauth.Refuse(oauth.InvalidToken, "The access token is not valid: expired, revoked, or not issued here.")
@@ -32,9 +33,9 @@ func refusalOf(err error) error {
 
 // refuse writes a refusal.
 func (d *Door) refuse(w http.ResponseWriter, r *http.Request, err error) {
-	var over overBudget
+	var over pairwise.OverBudget
 	if errors.As(err, &over) {
-		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(over.retryAfter.Seconds()))))
+		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(over.RetryAfter.Seconds()))))
 	}
 	web.WriteError(w, r, refusalOf(err))
 }
@@ -43,7 +44,7 @@ func (d *Door) refuse(w http.ResponseWriter, r *http.Request, err error) {
 // failure.
 func reasonOf(err error) (string, bool) {
 	var refusal *oauth.Error
-	var over overBudget
+	var over pairwise.OverBudget
 	switch {
 	case errors.As(err, &refusal):
 		return refusal.Description, true

@@ -90,7 +90,7 @@ var template = sync.OnceValues(func() (string, error) {
 	}
 	path := filepath.Join(dir, "template.db")
 	b := newBundle(nil)
-	if err := b.open(context.Background(), path, subjects.Budget{}); err != nil {
+	if err := b.open(context.Background(), path, pairwise.Budget{}); err != nil {
 		return "", err
 	}
 	return path, b.db.Close()
@@ -108,9 +108,9 @@ func newBundle(t testing.TB) *bundle {
 	return &bundle{TB: t, clock: &clock{now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}, log: &lines{}}
 }
 
-func setup(t testing.TB) *bundle { return setupBudget(t, subjects.Budget{}) }
+func setup(t testing.TB) *bundle { return setupBudget(t, pairwise.Budget{}) }
 
-func setupBudget(t testing.TB, budget subjects.Budget) *bundle {
+func setupBudget(t testing.TB, budget pairwise.Budget) *bundle {
 	t.Helper()
 	source, err := template()
 	if err != nil {
@@ -133,7 +133,7 @@ func setupBudget(t testing.TB, budget subjects.Budget) *bundle {
 }
 
 // open builds the rooms from the ground up.
-func (b *bundle) open(ctx context.Context, path string, budget subjects.Budget) (err error) {
+func (b *bundle) open(ctx context.Context, path string, budget pairwise.Budget) (err error) {
 	now := b.clock.Now
 	if b.db, err = db.Open(ctx, path); err != nil {
 		return err
@@ -173,8 +173,8 @@ func (b *bundle) open(ctx context.Context, path string, budget subjects.Budget) 
 		return err
 	}
 	door := subjects.New(subjects.Config{
-		DB: b.db, Registry: b.registry, People: b.people, Grants: b.grants, Pairwise: b.pairwise, Mint: b.mint,
-		Audit: b.audit, Logger: slog.New(slog.NewJSONHandler(b.log, nil)), Budget: budget, Now: now,
+		DB: b.db, Registry: b.registry, Grants: b.grants, Pairwise: b.pairwise, Mint: b.mint,
+		Audit: b.audit, Budgets: b.pairwise.NewBudgets(budget, slog.New(slog.NewJSONHandler(b.log, nil))), Now: now,
 	})
 	mux := http.NewServeMux()
 	mux.HandleFunc("/subjects/convert", door.Convert)
