@@ -100,6 +100,11 @@ func TestNoEdge(t *testing.T) {
 		{"between two others", "ledger.backend", "market-app", "market"},
 		{"between two others, both real edges", "pay.backend", "market-app", "market"},
 		{"to itself", "market.backend", "market", "market"},
+		{"receives the asker's events, in", "market.backend", "depot", "market"},
+		{"publishes to the asker, which calls it", "market.backend", "ledger", "market"},
+		{"publishes to the asker, out", "market.backend", "market", "ledger"},
+		{"receives another's events", "ledger.backend", "ledger", "depot"},
+		{"receives another's events, between two others", "pay.backend", "market", "depot"},
 		{"empty names", "market.backend", "", ""},
 		{"a client instead of a subsystem", "market.backend", "market-app.web", "market"},
 		{"a long name", "market.backend", strings.Repeat("x", 10_000), "market"},
@@ -118,7 +123,7 @@ func TestNoEdge(t *testing.T) {
 	if slices.Sort(bodies); len(slices.Compact(bodies)) != 1 {
 		t.Errorf("the answers differ: %q", bodies)
 	}
-	if records := b.records(audit.SubjectsRefused); len(records) != 13 || !strings.Contains(records[0].Reason, "no edge") {
+	if records := b.records(audit.SubjectsRefused); len(records) != 18 || !strings.Contains(records[0].Reason, "no edge") {
 		t.Errorf("audit has %d records", len(records))
 	}
 }
@@ -149,6 +154,49 @@ func TestOnlyHolders(t *testing.T) {
 			t.Errorf("after revocation at %s: %q", party.subsystem, got)
 		}
 	}
+}
+
+// A publisher turns its subjects into those of a receiver of its events, for
+// the people whom the declaration lets it speak of there.
+func TestOutwardsToReceivers(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	holder, other := b.signUp("holder"), b.signUp("other")
+	b.signIn(holder, "agency.web")
+	b.signIn(holder, "vault.backend")
+	ours := []string{b.sub("market", other), b.sub("market", holder), b.sub("depot", holder), "garbage"}
+	for _, c := range []struct {
+		receiver  string
+		everybody bool
+	}{
+		{"depot", true},
+		{"vault", false},  // require_grant
+		{"agency", false}, // third party
+	} {
+		want := []string{"", b.sub(c.receiver, holder), "", ""}
+		if c.everybody {
+			want[0] = b.sub(c.receiver, other)
+		}
+		if got := b.convert("market.backend", "market", c.receiver, ours...); !slices.Equal(got, want) {
+			t.Errorf("out to %s: %q, want %q", c.receiver, got, want)
+		}
+	}
+	// Where one of two declarations is about everybody, it is the one that counts;
+	// an edge counts the same. And a declaration that is taken away is gone at once.
+	if err := b.apply(t.Context(), "receivers: [depot, agency]", "receivers: [depot, vault]"); err != nil {
+		t.Fatal(err)
+	}
+	if got := b.convert("market.backend", "market", "vault", ours[0]); got[0] != b.sub("vault", other) {
+		t.Errorf("with two declarations: %q", got)
+	}
+	b.wantRefusal(b.post(b.token("market.backend"), body("market", "agency", ours...)), 403, oauth.AccessDenied, "no edge")
+	if err := b.apply(t.Context(), "receivers: [vault], require_grant", "receivers: [vault, crypto], require_grant"); err != nil {
+		t.Fatal(err)
+	}
+	if got := b.convert("market.backend", "market", "crypto", ours[0]); got[0] != b.sub("crypto", other) {
+		t.Errorf("with an edge beside the declaration: %q", got)
+	}
+	b.wantRefusal(b.post(b.token("market.backend"), body("depot", "market", b.sub("depot", holder))), 403, oauth.AccessDenied, "no edge")
 }
 
 func TestTokenMustBeAServicesOwn(t *testing.T) {

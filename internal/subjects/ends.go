@@ -21,39 +21,62 @@ type ends struct {
 // errNoEdge is one answer for a subsystem that does not exist, one that may not
 // call the asker, and two that are both not the asker.
 var errNoEdge = oauth.Refuse(oauth.AccessDenied,
-	"Subjects are converted between your own subsystem and one that an edge lets call it; no edge joins these two.")
+	"Subjects are converted between your own subsystem and one that an edge lets call it, and outwards to one that receives your events; no edge joins these two.")
 
-// findEnds finds the edge that a conversion goes along. Whichever way it goes, it
-// is the edge by which the other subsystem calls the asker's resource: inwards
-// the asker turns what it is called with, outwards what it answers.
+// findEnds finds what lets the asker convert between two subsystems, one of which
+// is its own.
 func findEnds(group *registry.Snapshot, asker *registry.Subsystem, request *request) (ends, error) {
-	var other string
-	switch asker.Name {
-	case request.To:
-		other = request.From
-	case request.From:
+	outward := asker.Name == request.From
+	other := request.From
+	switch {
+	case outward:
 		other = request.To
-	default:
+	case asker.Name != request.To:
 		return ends{}, errNoEdge
 	}
 	party, ok := group.Subsystem(other)
 	if !ok {
 		return ends{}, errNoEdge
 	}
-	edge, ok := group.Edge(party, asker)
-	if !ok {
+	may, holdersOnly := edgeRight(group, asker, party)
+	if outward {
+		publishes, receivesOfHolders := eventRight(group, asker, party)
+		// Two rights are no less than one of them.
+		holdersOnly = (holdersOnly || !may) && (receivesOfHolders || !publishes)
+		may = may || publishes
+	}
+	if !may {
 		return ends{}, errNoEdge
 	}
 	found := ends{from: party.Sector, to: asker.Sector}
-	if asker.Name == request.From {
+	if outward {
 		found.from, found.to = found.to, found.from
 	}
-	if edge.RequireGrant || party.Scenario.NeedsConsent() {
-		for _, client := range party.Clients {
-			found.holdersOf = append(found.holdersOf, client.ID)
-		}
+	if holdersOnly || party.Scenario.NeedsConsent() {
+		found.holdersOf = party.ClientIDs()
 	}
 	return found, nil
+}
+
+// edgeRight asks for the edge by which the other subsystem calls the asker's
+// resource: inwards the asker turns what it is called with, outwards what it
+// answers.
+func edgeRight(group *registry.Snapshot, asker, party *registry.Subsystem) (may, holdersOnly bool) {
+	edge, ok := group.Edge(party, asker)
+	return ok, ok && edge.RequireGrant
+}
+
+// eventRight asks whether the other subsystem receives events of the asker, which
+// speak of people to it: a right outwards only, since a receiver need not be
+// able to call anybody.
+func eventRight(group *registry.Snapshot, asker, party *registry.Subsystem) (may, holdersOnly bool) {
+	holdersOnly = true
+	for _, event := range group.EventsOf(asker) {
+		if receiver, ok := event.Receiver(party.Name); ok {
+			may, holdersOnly = true, holdersOnly && receiver.RequireGrant
+		}
+	}
+	return may, holdersOnly
 }
 
 // keepHolders makes nobody of the people who hold nothing of the clients, in one
