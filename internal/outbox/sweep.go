@@ -24,7 +24,7 @@ const faultUnfetched = "not received within 30 days"
 func Sweep(ctx context.Context, database *db.DB, now time.Time) error {
 	var streams []string
 	err := database.Read(ctx, func(tx *db.Tx) (err error) {
-		streams, err = pendingStreams(ctx, tx)
+		streams, err = PendingStreams(ctx, tx)
 		return err
 	})
 	if err != nil {
@@ -77,9 +77,9 @@ func batches(ctx context.Context, database *db.DB, step func(*db.Tx) (int64, err
 	}
 }
 
-// pendingStreams are the streams with pending deliveries. Each is found by one
+// PendingStreams are the streams with pending deliveries. Each is found by one
 // look into the index, not by reading all of it.
-func pendingStreams(ctx context.Context, tx *db.Tx) (streams []string, err error) {
+func PendingStreams(ctx context.Context, tx *db.Tx) (streams []string, err error) {
 	last := ""
 	for {
 		err := tx.Row(ctx, `SELECT COALESCE(MIN(stream), '') FROM delivery WHERE state = 'pending' AND stream > $1`, last).Scan(&last)
