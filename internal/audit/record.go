@@ -3,7 +3,6 @@ package audit
 import (
 	"encoding/binary"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"regexp"
@@ -11,6 +10,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/sekisho-id/sekisho/internal/appendjson"
 	"github.com/sekisho-id/sekisho/internal/secret"
 )
 
@@ -29,10 +29,7 @@ type Record struct {
 	Detail  map[string]any
 }
 
-const (
-	maxText   = 1 << 10
-	maxDetail = 4 << 10
-)
+const maxText = 1 << 10 // bytes of one field
 
 // row is a record as the table holds it.
 type row struct {
@@ -70,20 +67,6 @@ func makeID(at time.Time) string {
 	return hex.EncodeToString(id[:])
 }
 
-func formatDetail(detail map[string]any) (string, error) {
-	if len(detail) == 0 {
-		return "", nil
-	}
-	text, err := json.Marshal(detail)
-	if err != nil {
-		return "", err
-	}
-	if len(text) > maxDetail {
-		return "", fmt.Errorf("%d bytes are more than %d", len(text), maxDetail)
-	}
-	return withoutCredentials(strings.ReplaceAll(string(text), `\u0000`, "")), nil
-}
-
 // credential is what our own tokens and any JWT look like.
 var credential = regexp.MustCompile(`sek_[a-z]{2}_[A-Za-z0-9_-]{16,}|eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(\.[A-Za-z0-9_-]*)?`)
 
@@ -97,6 +80,9 @@ func withoutCredentials(text string) string {
 // clean makes a text that both engines take: valid UTF-8, no NUL, bounded,
 // without credentials.
 func clean(text string) string {
+	if len(text) <= maxText && appendjson.Plain(text) {
+		return withoutCredentials(text) // nearly always
+	}
 	if len(text) > maxText {
 		cut := maxText
 		for cut > 0 && !utf8.RuneStart(text[cut]) {

@@ -1,0 +1,4 @@
+package audit
+
+// FormatDetail is tested beside encoding/json.
+var FormatDetail = formatDetail
