@@ -84,7 +84,11 @@ func (l logging) logger(w io.Writer) *slog.Logger {
 	if l.LogFormat == "text" {
 		return slog.New(slog.NewTextHandler(w, options))
 	}
-	return slog.New(slog.NewJSONHandler(w, options))
+	handler := slog.NewJSONHandler(w, options)
+	if lines, ok := w.(*logBuffer); ok {
+		return slog.New(lineHandler{handler, lines})
+	}
+	return slog.New(handler)
 }
 
 // quiet is the logger of short commands: warnings only, readable.

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sekisho-id/sekisho/internal/appendjson"
 	"github.com/sekisho-id/sekisho/internal/secret"
 )
 
@@ -19,6 +20,8 @@ const (
 	maxLogValue  = 1 << 10
 	maxLogMethod = 32
 	maxLogLine   = 7 << 10
+
+	usualFields = 8 // of an event; more of them cost an allocation
 )
 
 // RequestEvent gathers what is worth knowing of one request; the Log middleware
@@ -49,12 +52,12 @@ func (e *RequestEvent) Set(key string, value any) {
 	e.fields = append(e.fields, field{key, value})
 }
 
-// attrs are the fields, each cut to its limit; those for which the line has no
-// room are left out and counted.
-func (e *RequestEvent) attrs(room int) []slog.Attr {
+// addTo gives a log record the fields, each cut to its limit; those for which
+// the line has no room are left out and counted.
+func (e *RequestEvent) addTo(record *slog.Record, room int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	attrs := make([]slog.Attr, 0, len(e.fields)+1)
+	attrs := make([]slog.Attr, 0, usualFields) // does not leave the stack
 	dropped := 0
 	for _, f := range e.fields {
 		value := logValue(f.value)
@@ -69,7 +72,7 @@ func (e *RequestEvent) attrs(room int) []slog.Attr {
 	if dropped > 0 {
 		attrs = append(attrs, slog.Int("dropped_fields", dropped))
 	}
-	return attrs
+	record.AddAttrs(attrs...)
 }
 
 // logValue turns whatever a door noted into a bounded number, boolean or text.
@@ -105,6 +108,9 @@ func escapedSize(value any) int {
 	if !ok {
 		return 24
 	}
+	if appendjson.Plain(text) {
+		return len(text) + len(`""`)
+	}
 	written, err := json.Marshal(text)
 	if err != nil {
 		return len(text) * 6
@@ -127,34 +133,65 @@ func Event(ctx context.Context) *RequestEvent {
 // where none did, the status, and how long it took.
 type Observe func(pattern string, status int, took time.Duration)
 
+// visit is all that one request carries through the middleware, in one piece:
+// its context, which knows the event, and the recorder of its answer.
+type visit struct {
+	context.Context
+	event  RequestEvent
+	answer statusRecorder
+	began  time.Time
+	id     [1]string // the correlation id as the value of a header
+	fields [usualFields]field
+}
+
+func (v *visit) Value(key any) any {
+	if key == (eventKey{}) {
+		return &v.event
+	}
+	return v.Context.Value(key)
+}
+
 // Log gives each request its event and correlation id, writes one line when it
 // ends and tells observe, which may be nil. The correlation id is always our
 // own: one sent by the client could carry anything into the log.
 func Log(logger *slog.Logger, observe Observe, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		began := time.Now() //nolint:forbidigo // measures a duration, decides nothing
-		event := &RequestEvent{ID: secret.ID()}
-		r = r.WithContext(context.WithValue(r.Context(), eventKey{}, event))
-		w.Header().Set("X-Request-Id", event.ID)
-		answer := &statusRecorder{ResponseWriter: w}
-		defer func() {
-			took := time.Since(began)
-			if observe != nil {
-				observe(r.Pattern, answer.statusOr200(), took)
-			}
-			method, route := cutTo(r.Method, maxLogMethod), route(r)
-			attrs := []slog.Attr{
-				slog.String("request", event.ID),
-				slog.String("method", method),
-				slog.String("route", route),
-				slog.Int("status", answer.statusOr200()),
-				slog.Int64("ms", took.Milliseconds()),
-			}
-			room := maxLogLine - escapedSize(method) - escapedSize(route)
-			logger.LogAttrs(r.Context(), level(answer.status), "request", append(attrs, event.attrs(room)...)...)
-		}()
-		next.ServeHTTP(answer, r)
+		v := &visit{
+			Context: r.Context(), answer: statusRecorder{ResponseWriter: w},
+			began: time.Now(), //nolint:forbidigo // measures a duration, decides nothing
+		}
+		v.event.ID, v.event.fields = secret.ID(), v.fields[:0]
+		v.id[0] = v.event.ID
+		w.Header()["X-Request-Id"] = v.id[:]
+		r = r.WithContext(v)
+		defer func() { v.end(r, logger, observe) }()
+		next.ServeHTTP(&v.answer, r)
 	})
+}
+
+// end writes the line of the request. The handler is called itself, since the
+// logger would look up the line of code for every request.
+func (v *visit) end(r *http.Request, logger *slog.Logger, observe Observe) {
+	now := time.Now() //nolint:forbidigo // when it was logged
+	status, took := v.answer.statusOr200(), now.Sub(v.began)
+	if observe != nil {
+		observe(r.Pattern, status, took)
+	}
+	level := level(status)
+	if !logger.Enabled(v, level) {
+		return
+	}
+	method, route := cutTo(r.Method, maxLogMethod), route(r)
+	record := slog.NewRecord(now, level, "request", 0)
+	record.AddAttrs(
+		slog.String("request", v.event.ID),
+		slog.String("method", method),
+		slog.String("route", route),
+		slog.Int("status", status),
+		slog.Int64("ms", took.Milliseconds()),
+	)
+	v.event.addTo(&record, maxLogLine-escapedSize(method)-escapedSize(route))
+	_ = logger.Handler().Handle(v, record) // as the logger: a log that cannot be written has nowhere to say so
 }
 
 // route is the pattern that served the request. The path itself may hold the
