@@ -104,23 +104,24 @@ func readCredentials(r *http.Request, form url.Values) (registry.Credentials, er
 	return credentials, nil
 }
 
+var errBasic = oauth.Refuse(oauth.InvalidClient, "The Authorization header must be Basic with the form-encoded client id and secret.")
+
 // readBasic reads HTTP Basic credentials, whose two halves are form-encoded
 // first (RFC 6749 §2.3.1).
 func readBasic(header string, credentials *registry.Credentials) error {
-	malformed := oauth.Refuse(oauth.InvalidClient, "The Authorization header must be Basic with the form-encoded client id and secret.")
 	scheme, encoded, _ := strings.Cut(header, " ")
 	if !strings.EqualFold(scheme, "Basic") {
-		return malformed
+		return errBasic
 	}
 	decoded, err := base64.StdEncoding.DecodeString(strings.TrimSpace(encoded))
 	if err != nil {
-		return malformed
+		return errBasic
 	}
 	user, password, _ := strings.Cut(string(decoded), ":")
 	id, idErr := url.QueryUnescape(user)
 	secret, secretErr := url.QueryUnescape(password)
 	if idErr != nil || secretErr != nil || id == "" {
-		return malformed
+		return errBasic
 	}
 	if credentials.ClientID != "" && credentials.ClientID != id {
 		return oauth.Refuse(oauth.InvalidRequest, "The client_id in the body is not the one of the Authorization header.")

@@ -28,7 +28,7 @@ func (d *Door) Token(w http.ResponseWriter, r *http.Request) {
 		d.refuse(w, r, err)
 		return
 	}
-	web.WriteJSON(w, http.StatusOK, response)
+	web.WriteRawJSON(w, http.StatusOK, appendResponse(nil, response))
 }
 
 // token takes every token request through the same five phases.

@@ -5,6 +5,12 @@ import (
 	"time"
 )
 
+// The writers of answers, tested beside encoding/json.
+var (
+	AppendResponse      = appendResponse
+	AppendIntrospection = appendIntrospection
+)
+
 // MaxFailureBuckets bounds the memory of failed authentications.
 const MaxFailureBuckets = maxFailureBuckets
 

@@ -19,7 +19,7 @@ func (d *Door) Introspect(w http.ResponseWriter, r *http.Request) {
 		d.refuse(w, r, err)
 		return
 	}
-	web.WriteJSON(w, http.StatusOK, answer)
+	web.WriteRawJSON(w, http.StatusOK, appendIntrospection(nil, answer))
 }
 
 func (d *Door) introspect(w http.ResponseWriter, r *http.Request) (*oauth.Introspection, error) {

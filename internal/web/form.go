@@ -1,8 +1,8 @@
 package web
 
 import (
+	"bytes"
 	"errors"
-	"io"
 	"mime"
 	"net/http"
 	"net/url"
@@ -21,6 +21,7 @@ const (
 	maxValue     = 4 << 10
 	maxLongValue = 16 << 10
 	maxRepeats   = 5
+	usualBody    = 4 << 10
 )
 
 // longFields may hold up to 16 KiB.
@@ -66,11 +67,12 @@ func ReadParameters(w http.ResponseWriter, r *http.Request, limit int64) (url.Va
 }
 
 func readBody(w http.ResponseWriter, r *http.Request, limit int64) (string, error) {
-	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil || media != "application/x-www-form-urlencoded" {
+	if !isForm(r.Header.Get("Content-Type")) {
 		return "", oauth.Refuse(oauth.InvalidRequest, "The body must have the content type application/x-www-form-urlencoded.")
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+	// Room for what is announced, within what an announcement alone may cost.
+	body := bytes.NewBuffer(make([]byte, 0, min(max(r.ContentLength, 0), usualBody)+bytes.MinRead))
+	_, err := body.ReadFrom(http.MaxBytesReader(w, r.Body, limit))
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
 		return "", &oauth.Error{
@@ -81,7 +83,18 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64) (string, erro
 	if err != nil {
 		return "", oauth.Refuse(oauth.InvalidRequest, "The body could not be read to its end.")
 	}
-	return string(body), nil
+	return body.String(), nil
+}
+
+const formType = "application/x-www-form-urlencoded"
+
+// isForm reports whether a Content-Type says that the body is a form.
+func isForm(contentType string) bool {
+	if contentType == formType {
+		return true // nearly always
+	}
+	media, _, err := mime.ParseMediaType(contentType)
+	return err == nil && media == formType
 }
 
 // parseValues splits raw into fields. The fields are counted before they are

@@ -24,15 +24,28 @@ func WriteJSON(w http.ResponseWriter, status int, v any) {
 		// Only a type that cannot be written at all gets here, never a value.
 		panic("web: answer cannot be written as JSON: " + err.Error())
 	}
+	WriteRawJSON(w, status, body)
+}
+
+// WriteRawJSON is WriteJSON of what has been written as JSON already.
+func WriteRawJSON(w http.ResponseWriter, status int, body []byte) {
 	header := w.Header()
 	if header.Get("Cache-Control") == "" {
-		header.Set("Cache-Control", "no-store")
-		header.Set("Pragma", "no-cache") // RFC 6749 §5.1
+		header["Cache-Control"] = noStore
+		header["Pragma"] = noCache
 	}
-	header.Set("Content-Type", "application/json")
+	header["Content-Type"] = jsonType
 	w.WriteHeader(status)
 	_, _ = w.Write(body) // the client is gone if this fails; nobody is left to tell
 }
+
+// The values of headers that every answer of JSON has. They are shared: they
+// are only ever replaced.
+var (
+	noStore  = []string{"no-store"}
+	noCache  = []string{"no-cache"} // RFC 6749 §5.1
+	jsonType = []string{"application/json"}
+)
 
 // WriteError answers with err as JSON. What is not an *oauth.Error tells the
 // caller nothing: it is logged under the correlation id alone.
