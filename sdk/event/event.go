@@ -27,9 +27,9 @@ type Event struct {
 	Type   string // the URI
 
 	// Publisher is the subsystem that published the event, Platform for the
-	// authorization server itself. It is empty where the hub handed on the
-	// event of a subsystem, since a Security Event Token does not say whose it
-	// is; the type does.
+	// authorization server itself. A Security Event Token does not say which
+	// subsystem it was: there it is the one that Config.Publishers names for
+	// the type, or empty.
 	Publisher string
 
 	Subject    string    // the person, as this subsystem's own pairwise subject

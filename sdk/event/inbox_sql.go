@@ -1,0 +1,145 @@
+package event
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// sweepInterval is how often an inbox looks for what it need not remember any
+// more, and sweepRows how much of it goes at a time.
+const (
+	sweepInterval = time.Hour
+	sweepRows     = 1000
+)
+
+// SQLInbox remembers events in a table of the subsystem's own database,
+// sekisho_event_inbox(issuer, event_id, handled_at). An event is marked in the
+// transaction that its handler writes in: both are kept or none. All replicas
+// share the table. Rows go by themselves once nothing can come again.
+type SQLInbox struct {
+	DB      *sql.DB
+	Dialect Dialect
+	Now     func() time.Time // nil: time.Now
+
+	mu      sync.Mutex
+	sweepAt time.Time
+}
+
+// Migrate makes the table where it is missing. For SQLite it also checks that
+// the database waits for its lock, without which parallel writers fail.
+func (s *SQLInbox) Migrate(ctx context.Context) error {
+	if s.Dialect != SQLite && s.Dialect != PostgreSQL {
+		return errors.New("event: SQLInbox.Dialect must be SQLite or PostgreSQL")
+	}
+	if s.Dialect == SQLite {
+		var wait int
+		if err := s.DB.QueryRowContext(ctx, "PRAGMA busy_timeout").Scan(&wait); err != nil {
+			return fmt.Errorf("event: reading busy_timeout: %w", err)
+		}
+		if wait == 0 {
+			return errors.New("event: open the SQLite database with a busy timeout, for instance _pragma=busy_timeout(5000)")
+		}
+	}
+	for _, statement := range []string{
+		`CREATE TABLE IF NOT EXISTS sekisho_event_inbox (
+			issuer     TEXT   NOT NULL,
+			event_id   TEXT   NOT NULL,
+			handled_at BIGINT NOT NULL,
+			PRIMARY KEY (issuer, event_id)
+		)`,
+		"CREATE INDEX IF NOT EXISTS sekisho_event_inbox_age ON sekisho_event_inbox (handled_at)",
+	} {
+		if _, err := s.DB.ExecContext(ctx, statement); err != nil {
+			return fmt.Errorf("event: making the table sekisho_event_inbox: %w", err)
+		}
+	}
+	return nil
+}
+
+// Once does work in the transaction that marks the event.
+func (s *SQLInbox) Once(ctx context.Context, issuer, id string, work func(tx *sql.Tx) error) error {
+	err := s.claim(ctx, issuer, id, work)
+	if errors.Is(err, errHandled) {
+		return nil
+	}
+	if err == nil {
+		s.sweep(ctx)
+	}
+	return err
+}
+
+var errHandled = errors.New("the event was handled")
+
+func (s *SQLInbox) claim(ctx context.Context, issuer, id string, work func(tx *sql.Tx) error) (err error) {
+	var options sql.TxOptions
+	if s.Dialect == PostgreSQL {
+		// Under a stricter default the one who waited would get a
+		// serialization failure where it should see the winner's row.
+		options.Isolation = sql.LevelReadCommitted
+	}
+	tx, err := s.DB.BeginTx(ctx, &options)
+	if err != nil {
+		return err
+	}
+	committing := false
+	defer func() {
+		if !committing { // also when work panics
+			_ = tx.Rollback() // the first error tells more
+		}
+	}()
+	// The first statement writes, so that SQLite takes its write lock here,
+	// where it waits for it. Who comes second waits too, and finds the row
+	// unless the first one failed.
+	marked, err := tx.ExecContext(ctx, `INSERT INTO sekisho_event_inbox (issuer, event_id, handled_at)
+		VALUES ($1, $2, $3) ON CONFLICT (issuer, event_id) DO NOTHING`, issuer, id, s.now().UnixMilli())
+	if err != nil {
+		return fmt.Errorf("marking an event: %w", err)
+	}
+	if rows, err := marked.RowsAffected(); err != nil {
+		return err
+	} else if rows == 0 {
+		return errHandled
+	}
+	if err := work(tx); err != nil {
+		return err
+	}
+	committing = true
+	return tx.Commit()
+}
+
+// sweep forgets, now and then, what can no longer come again. A failure is not
+// the event's: the next one tries again.
+func (s *SQLInbox) sweep(ctx context.Context) {
+	now := s.now()
+	s.mu.Lock()
+	due := !now.Before(s.sweepAt)
+	if due {
+		s.sweepAt = now.Add(sweepInterval)
+	}
+	s.mu.Unlock()
+	if !due {
+		return
+	}
+	gone, err := s.DB.ExecContext(ctx, `DELETE FROM sekisho_event_inbox WHERE (issuer, event_id) IN
+		(SELECT issuer, event_id FROM sekisho_event_inbox WHERE handled_at < $1 ORDER BY handled_at LIMIT $2)`,
+		now.Add(-inboxLife).UnixMilli(), sweepRows)
+	if err != nil {
+		return
+	}
+	if rows, err := gone.RowsAffected(); err == nil && rows == sweepRows {
+		s.mu.Lock()
+		s.sweepAt = time.Time{} // there is more
+		s.mu.Unlock()
+	}
+}
+
+func (s *SQLInbox) now() time.Time {
+	if s.Now != nil {
+		return s.Now()
+	}
+	return time.Now()
+}
