@@ -3,7 +3,6 @@ package account_test
 import (
 	"context"
 	"net/netip"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -11,6 +10,7 @@ import (
 	"github.com/sekisho-id/sekisho/internal/account"
 	"github.com/sekisho-id/sekisho/internal/audit"
 	"github.com/sekisho-id/sekisho/internal/db"
+	"github.com/sekisho-id/sekisho/internal/dbtest"
 	"github.com/sekisho-id/sekisho/internal/secret"
 )
 
@@ -47,7 +47,7 @@ type bundle struct {
 
 func setup(t testing.TB) *bundle {
 	t.Helper()
-	database, err := db.Open(t.Context(), filepath.Join(t.TempDir(), "test.db"))
+	database, err := db.Open(t.Context(), dbtest.DSN(t))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sekisho-id/sekisho/internal/db"
 	"github.com/sekisho-id/sekisho/internal/secret"
 )
 
@@ -76,7 +77,7 @@ func (c Config) Validate() error {
 	var faults []error
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
 	if c.Database == "" {
-		fault("no database: give --database with the path of a file")
+		fault("no database: give --database with the path of a file, or a postgres:// URL")
 	}
 	if len(c.PPIDSecrets) == 0 {
 		fault("no PPID secret: set SEKISHO_PPID_SECRET_FILE (make one with sekisho generate ppid-secret), or use --dev")
@@ -136,7 +137,10 @@ func parseKey(text string) ([]byte, error) {
 // withDevSecrets reads the secrets of dev mode from files beside the database,
 // making them where they are missing. A secret that was given is left alone.
 func (c Config) withDevSecrets() (Config, error) {
-	base := strings.TrimPrefix(c.Database, "sqlite:")
+	base, ok := db.File(c.Database)
+	if !ok {
+		return c, nil // dev mode puts secrets beside a database file, and here is none
+	}
 	if base == "" {
 		return c, errors.New("no database: give --database with the path of a file")
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/sekisho-id/sekisho/internal/account"
@@ -125,8 +124,10 @@ func (r *Rooms) DeleteAccount(ctx context.Context, id, by string) error {
 // PlanGroup says what applying the group to the database would change. It needs
 // no secrets, and makes no database where there is none.
 func PlanGroup(ctx context.Context, database string, group *registry.Group) (registry.Plan, error) {
-	if _, err := os.Stat(strings.TrimPrefix(database, "sqlite:")); errors.Is(err, os.ErrNotExist) {
-		return registry.Diff(nil, group), nil
+	if path, ok := db.File(database); ok {
+		if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+			return registry.Diff(nil, group), nil
+		}
 	}
 	opened, err := db.Open(ctx, database)
 	if err != nil {
@@ -143,8 +144,10 @@ func PlanGroup(ctx context.Context, database string, group *registry.Group) (reg
 // EachAuditRecord gives the records that match, oldest first, to each. It needs
 // no secrets.
 func EachAuditRecord(ctx context.Context, database string, query audit.Query, each func(audit.Record) error) error {
-	if _, err := os.Stat(strings.TrimPrefix(database, "sqlite:")); err != nil {
-		return fmt.Errorf("database: %w", err)
+	if path, ok := db.File(database); ok {
+		if _, err := os.Stat(path); err != nil {
+			return fmt.Errorf("database: %w", err)
+		}
 	}
 	opened, err := db.Open(ctx, database)
 	if err != nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/sekisho-id/sekisho/internal/audit"
 	"github.com/sekisho-id/sekisho/internal/db"
+	"github.com/sekisho-id/sekisho/internal/dbtest"
 )
 
 func record(name string) audit.Record {
@@ -34,6 +34,7 @@ func run(log *audit.Log) (stop func() error) {
 
 func pragma(t *testing.T, d *db.DB, text string) {
 	t.Helper()
+	dbtest.SQLiteOnly(t)
 	err := d.Update(t.Context(), func(tx *db.Tx) error {
 		_, err := tx.Exec(t.Context(), "PRAGMA "+text)
 		return err
@@ -234,7 +235,7 @@ func TestLogRefusesReadOnlyAndClosedDatabases(t *testing.T) {
 }
 
 func BenchmarkEnqueue(b *testing.B) {
-	d, err := db.Open(b.Context(), filepath.Join(b.TempDir(), "test.db"))
+	d, err := db.Open(b.Context(), dbtest.DSN(b))
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -5,16 +5,15 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
-const (
-	poolWait = 2 * time.Second // for a connection, and for another process's lock
-	attempts = 5               // of one Update whose transaction met another
-)
+// poolWait is for a connection, and for another process's lock.
+const poolWait = 2 * time.Second
 
 // DB is an open, migrated database.
 type DB struct {
@@ -25,14 +24,10 @@ type DB struct {
 	watchers map[string][]*watcher
 }
 
-// Open opens and migrates the database that the DSN names: "sqlite:PATH", or
-// a path alone.
+// Open opens and migrates the database that the DSN names: "sqlite:PATH", a path
+// alone, or "postgres://…", which may name several hosts.
 func Open(ctx context.Context, dsn string) (*DB, error) {
-	path, err := sqlitePath(dsn)
-	if err != nil {
-		return nil, err
-	}
-	e, err := openSQLite(ctx, path)
+	e, err := openEngine(ctx, dsn)
 	if err != nil {
 		return nil, err
 	}
@@ -43,14 +38,33 @@ func Open(ctx context.Context, dsn string) (*DB, error) {
 	return d, nil
 }
 
+func openEngine(ctx context.Context, dsn string) (*engine, error) {
+	if isPostgres(dsn) {
+		return openPostgres(ctx, dsn)
+	}
+	path, err := sqlitePath(dsn)
+	if err != nil {
+		return nil, err
+	}
+	return openSQLite(ctx, path)
+}
+
+// File is the file of a database, where it is one.
+func File(dsn string) (path string, ok bool) {
+	if isPostgres(dsn) {
+		return "", false
+	}
+	return strings.TrimPrefix(dsn, "sqlite:"), true
+}
+
 func sqlitePath(dsn string) (string, error) {
 	path := strings.TrimPrefix(dsn, "sqlite:")
 	switch {
 	case path == "":
-		return "", errors.New("db: no database is named; write sqlite:PATH")
+		return "", errors.New("db: no database is named; write sqlite:PATH or postgres://…")
 	case strings.Contains(path, "://"):
 		scheme, _, _ := strings.Cut(path, "://")
-		return "", fmt.Errorf("db: databases of kind %s are not supported; write sqlite:PATH", scheme)
+		return "", fmt.Errorf("db: databases of kind %s are not supported; write sqlite:PATH or postgres://…", scheme)
 	case strings.HasPrefix(path, ":memory:"):
 		return "", errors.New("db: a database in memory would be lost at exit; write sqlite:PATH")
 	}
@@ -62,8 +76,7 @@ func (d *DB) Close() error {
 	if d.closed.Swap(true) {
 		return nil
 	}
-	// The writer goes last: the last connection folds the journal into the file.
-	return errors.Join(d.engine.readers.Close(), d.engine.writer.Close())
+	return d.engine.close()
 }
 
 // Ready says whether the database answers and what is kept in memory is as
@@ -81,7 +94,7 @@ func (d *DB) Ready(ctx context.Context) error {
 // Read runs fn in a transaction that sees one state of the database and
 // cannot write.
 func (d *DB) Read(ctx context.Context, fn func(*Tx) error) error {
-	return d.run(ctx, d.engine.readers, d.engine.reading, fn, nil)
+	return d.again(ctx, func() error { return d.run(ctx, d.engine.readers, d.engine.reading, fn, nil) })
 }
 
 // Update runs fn in a transaction and commits it if fn gives no error. fn may
@@ -90,17 +103,32 @@ func (d *DB) Read(ctx context.Context, fn func(*Tx) error) error {
 // that fn named by Changed have run.
 func (d *DB) Update(ctx context.Context, fn func(*Tx) error) error {
 	var changed map[string]int64
-	for attempt := 1; ; attempt++ {
-		err := d.run(ctx, d.engine.writer, nil, fn, &changed)
-		if err == nil {
-			break
-		}
-		if !retryable(err) || attempt == attempts || ctx.Err() != nil {
-			return err
-		}
+	err := d.again(ctx, func() error { return d.run(ctx, d.engine.writer, d.engine.writing, fn, &changed) })
+	if err != nil {
+		return err
 	}
 	d.tell(ctx, changed)
 	return nil
+}
+
+// again runs a transaction until it is done or gives an error that another
+// attempt would give too. From the third on it waits a little, by chance, so that
+// those who have met do not meet again.
+func (d *DB) again(ctx context.Context, run func() error) error {
+	for attempt := 1; ; attempt++ {
+		err := run()
+		if err == nil || !retryable(err) || attempt == d.engine.attempts || ctx.Err() != nil {
+			return err
+		}
+		if attempt > 2 {
+			timer := time.NewTimer(rand.N(time.Duration(min(attempt, 8)) * time.Millisecond)) // no secret
+			select {
+			case <-timer.C:
+			case <-ctx.Done():
+				timer.Stop()
+			}
+		}
+	}
 }
 
 // run runs fn once. changed, if not nil, receives the topics of the committed
@@ -110,18 +138,22 @@ func (d *DB) run(ctx context.Context, pool *sql.DB, opts *sql.TxOptions, fn func
 	if err != nil {
 		return err
 	}
-	defer func() { _ = conn.Close() }()
+	ended := false // by a commit, with the connection given back
+	defer func() {
+		if !ended {
+			_ = conn.Close()
+		}
+	}()
 
 	// The transaction does not hang on ctx: database/sql would otherwise roll
 	// it back at any moment, also during the commit. The statements do.
 	stx, err := conn.BeginTx(context.WithoutCancel(ctx), opts)
 	if err != nil {
-		return waited(d.engine.classify(err))
+		return d.engine.beginFault(d.engine.classify(err))
 	}
 	tx := &Tx{tx: stx, engine: d.engine}
-	committed := false
 	defer func() {
-		if !committed {
+		if !ended {
 			_ = stx.Rollback() // the error of fn is the one that matters
 		}
 	}()
@@ -134,14 +166,42 @@ func (d *DB) run(ctx context.Context, pool *sql.DB, opts *sql.TxOptions, fn func
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := stx.Commit(); err != nil {
-		return d.engine.classify(err)
+	ended = true
+	if err := d.commit(stx, conn); err != nil {
+		return d.engine.commitFault(d.engine.classify(err))
 	}
-	committed = true
 	if changed != nil {
 		*changed = tx.changed
 	}
 	return nil
+}
+
+// errCommitWait says that nobody knows yet what became of a commit.
+var errCommitWait = errors.New("the commit has not been confirmed in time; whether it took place is not known")
+
+// commit ends the transaction and gives the connection back. Nothing cancels it:
+// a commit that waits for a synchronous standby and is cancelled counts as done
+// on the primary alone. Where it may wait for another machine the caller does so
+// for commitWait only, and the commit goes on by itself.
+func (d *DB) commit(stx *sql.Tx, conn *sql.Conn) error {
+	end := func() error {
+		err := stx.Commit()
+		_ = conn.Close() // the error of the commit is the one that matters
+		return err
+	}
+	if d.engine.commitWait == 0 {
+		return end()
+	}
+	done := make(chan error, 1)
+	go func() { done <- end() }()
+	timer := time.NewTimer(d.engine.commitWait)
+	defer timer.Stop()
+	select {
+	case err := <-done:
+		return err
+	case <-timer.C:
+		return &fault{kind: ErrUnavailable, cause: errCommitWait}
+	}
 }
 
 // take waits for a connection, not longer than ctx and poolWait allow.
@@ -163,16 +223,6 @@ func (d *DB) take(ctx context.Context, pool *sql.DB) (*sql.Conn, error) {
 		return nil, &fault{kind: ErrUnavailable, cause: err}
 	}
 	return nil, d.engine.classify(err)
-}
-
-// waited takes the mark for another attempt off an error at the beginning of
-// a transaction: the engine has waited for the lock as long as it may.
-func waited(err error) error {
-	var f *fault
-	if errors.As(err, &f) {
-		f.retry = false
-	}
-	return err
 }
 
 // Millis is a time as tables hold it: milliseconds since 1970.

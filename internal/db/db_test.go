@@ -13,11 +13,12 @@ import (
 	"time"
 
 	"github.com/sekisho-id/sekisho/internal/db"
+	"github.com/sekisho-id/sekisho/internal/dbtest"
 )
 
 func open(t *testing.T, path string) *db.DB {
 	t.Helper()
-	d, err := db.Open(t.Context(), "sqlite:"+path)
+	d, err := db.Open(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,7 +33,7 @@ func open(t *testing.T, path string) *db.DB {
 // setup opens a database with a small table of the test's own.
 func setup(t *testing.T) (d *db.DB, path string) {
 	t.Helper()
-	path = filepath.Join(t.TempDir(), "test.db")
+	path = dbtest.DSN(t)
 	d = open(t, path)
 	update(t, d, "CREATE TABLE thing (name TEXT NOT NULL PRIMARY KEY, size BIGINT NOT NULL, body BYTEA)")
 	return d, path
@@ -269,6 +270,7 @@ func TestUpdateAndCancel(t *testing.T) {
 // the engine, from a connection that may not wait.
 func TestUpdateRunsAgain(t *testing.T) {
 	t.Parallel()
+	dbtest.SQLiteOnly(t)
 	d, path := setup(t)
 	impatient, err := sql.Open("sqlite", "file:"+path+"?_txlock=immediate&_busy_timeout=0")
 	if err != nil {

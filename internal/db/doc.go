@@ -3,11 +3,12 @@
 // It owns the connection, the migrations folder and the change feed (table
 // feed). It owns no other table: each room keeps the SQL of its own tables, in
 // one text that SQLite and PostgreSQL both run. What differs between engines
-// stays in the file named after the engine (sqlite.go).
+// stays in the files named after the engines (sqlite.go, postgres.go).
 //
-// There is one writer and many readers. Update runs on the writer and its
-// function may run twice; Read runs on a reader that refuses writes and sees
-// one state of the database throughout. An Update inside an Update, or inside
+// On SQLite there is one writer and many readers. On PostgreSQL writers run side
+// by side, but come out as if one after the other (serializable): those that
+// cannot run again, so the function of Update may run several times. Read runs
+// on a reader that refuses writes and sees one state of the database throughout. An Update inside an Update, or inside
 // a reload function of Watch, would wait for itself and is refused after the
 // pool wait.
 //

@@ -3,6 +3,7 @@ package db
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 )
 
@@ -20,7 +21,8 @@ var (
 type fault struct {
 	kind  error
 	cause error
-	retry bool // the transaction met another one and may be run again
+	retry bool // the transaction met another one, or its connection was lost: it may be run again
+	lost  bool // the connection was
 }
 
 func (f *fault) Error() string {
@@ -40,6 +42,9 @@ func (e *engine) classify(err error) error {
 	}
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
+	}
+	if errors.Is(err, driver.ErrBadConn) {
+		return &fault{kind: ErrUnavailable, cause: err, retry: true, lost: true}
 	}
 	if errors.Is(err, sql.ErrConnDone) {
 		return &fault{kind: ErrUnavailable, cause: err}

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/sekisho-id/sekisho/internal/db"
+	"github.com/sekisho-id/sekisho/internal/dbtest"
 )
 
 func TestConflictAndNotFound(t *testing.T) {
@@ -42,6 +43,7 @@ func TestConflictAndNotFound(t *testing.T) {
 
 func TestUnavailable(t *testing.T) {
 	t.Parallel()
+	dbtest.SQLiteOnly(t)
 	insert := "INSERT INTO thing (name, size, body) VALUES ($1, 1, $2)"
 	body := bytes.Repeat([]byte{1}, 1<<20)
 	for name, c := range map[string]struct{ refuse, recover string }{
@@ -72,6 +74,7 @@ func TestUnavailable(t *testing.T) {
 
 func TestUnavailableWhileLocked(t *testing.T) {
 	t.Parallel()
+	dbtest.SQLiteOnly(t)
 	d, path := setup(t)
 	other, err := sql.Open("sqlite", "file:"+path+"?_txlock=immediate")
 	if err != nil {

@@ -21,10 +21,15 @@ func (e *engine) migrate(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("db: migrations: %w", err)
 	}
-	provider, err := goose.NewProvider(e.dialect, e.writer, files,
+	options := []goose.ProviderOption{
 		goose.WithDisableGlobalRegistry(true),
 		goose.WithAllowOutofOrder(true),
-		goose.WithLogger(goose.NopLogger()))
+		goose.WithLogger(goose.NopLogger()),
+	}
+	if e.locker != nil {
+		options = append(options, goose.WithSessionLocker(e.locker))
+	}
+	provider, err := goose.NewProvider(e.dialect, e.migrator, files, options...)
 	if err != nil {
 		return fmt.Errorf("db: migrations: %w", err)
 	}

@@ -16,15 +16,6 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// engine is what differs between database engines.
-type engine struct {
-	writer  *sql.DB
-	readers *sql.DB
-	dialect goose.Dialect
-	reading *sql.TxOptions     // such that a reader sees one state
-	fault   func(error) *fault // nil for errors that are not the engine's
-}
-
 // openSQLite opens the file, making it if it is not there, for its owner only.
 func openSQLite(ctx context.Context, path string) (*engine, error) {
 	path, err := filepath.Abs(path)
@@ -34,7 +25,7 @@ func openSQLite(ctx context.Context, path string) (*engine, error) {
 	if err := makePrivate(path); err != nil {
 		return nil, err
 	}
-	e := &engine{dialect: goose.DialectSQLite3, reading: &sql.TxOptions{ReadOnly: true}, fault: sqliteFault}
+	e := &engine{dialect: goose.DialectSQLite3, reading: &sql.TxOptions{ReadOnly: true}, fault: sqliteFault, attempts: 5}
 
 	// An immediate transaction takes the write lock at its start, so that it
 	// cannot fail half-way because another process wrote meanwhile.
@@ -58,6 +49,7 @@ func openSQLite(ctx context.Context, path string) (*engine, error) {
 		_ = e.writer.Close()
 		return nil, err
 	}
+	e.migrator = e.writer
 	return e, nil
 }
 

@@ -3,7 +3,6 @@ package grant_test
 import (
 	"bytes"
 	"errors"
-	"os"
 	"reflect"
 	"testing"
 	"time"
@@ -11,6 +10,7 @@ import (
 	"github.com/sekisho-id/sekisho/internal/account"
 	"github.com/sekisho-id/sekisho/internal/audit"
 	"github.com/sekisho-id/sekisho/internal/db"
+	"github.com/sekisho-id/sekisho/internal/dbtest"
 	"github.com/sekisho-id/sekisho/internal/grant"
 )
 
@@ -280,10 +280,7 @@ func TestDatabaseHoldsNoUsableSecret(t *testing.T) {
 	if err := w.db.Close(); err != nil { // folds the journal into the file
 		t.Fatal(err)
 	}
-	file, err := os.ReadFile(w.path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	file := dbtest.Dump(t, w.path)
 	for _, secret := range []string{cookie, code, first, second, repeated, third, kept} {
 		for _, part := range []string{secret, secret[len(secret)-43:]} {
 			if bytes.Contains(file, []byte(part)) {

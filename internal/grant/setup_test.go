@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -14,6 +13,7 @@ import (
 	"github.com/sekisho-id/sekisho/internal/account"
 	"github.com/sekisho-id/sekisho/internal/audit"
 	"github.com/sekisho-id/sekisho/internal/db"
+	"github.com/sekisho-id/sekisho/internal/dbtest"
 	"github.com/sekisho-id/sekisho/internal/grant"
 	"github.com/sekisho-id/sekisho/internal/secret"
 )
@@ -66,7 +66,7 @@ func setup(t *testing.T) *world {
 	w := &world{
 		T:     t,
 		ctx:   t.Context(),
-		path:  filepath.Join(t.TempDir(), "sekisho.db"),
+		path:  dbtest.DSN(t),
 		clock: &clock{at: time.Date(2026, 4, 1, 9, 0, 0, 0, time.UTC)},
 	}
 	w.open()

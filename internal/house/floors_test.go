@@ -57,6 +57,7 @@ var outside = map[string][]string{
 	"sdk/internal/issuertest": {"oauth"},
 	"demo":                    {"oauth", "sdk/rp", "sdk/rs"},
 	"internal/house":          {},
+	"internal/dbtest":         {"internal/db"},
 	"internal/postgrestest":   {},
 	"internal/walk":           {}, // tests alone, which see everything
 	"e2e":                     {},

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +11,7 @@ import (
 	gojose "github.com/go-jose/go-jose/v4"
 
 	"github.com/sekisho-id/sekisho/internal/db"
+	"github.com/sekisho-id/sekisho/internal/dbtest"
 	"github.com/sekisho-id/sekisho/internal/keyring"
 	"github.com/sekisho-id/sekisho/internal/secret"
 )
@@ -29,7 +29,7 @@ type bench struct {
 func setup(t *testing.T) bench {
 	t.Helper()
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	return bench{path: filepath.Join(t.TempDir(), "test.db"), kek: secret.Bytes(32), now: &now}
+	return bench{path: dbtest.DSN(t), kek: secret.Bytes(32), now: &now}
 }
 
 // process opens the keyring as a process of its own would.
@@ -309,7 +309,7 @@ func TestSealedKeysStayInTheirRows(t *testing.T) {
 }
 
 func BenchmarkOpen(b *testing.B) {
-	d, err := db.Open(b.Context(), filepath.Join(b.TempDir(), "test.db"))
+	d, err := db.Open(b.Context(), dbtest.DSN(b))
 	if err != nil {
 		b.Fatal(err)
 	}

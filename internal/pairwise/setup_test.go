@@ -3,12 +3,12 @@ package pairwise_test
 import (
 	"bytes"
 	"context"
-	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/sekisho-id/sekisho/internal/account"
 	"github.com/sekisho-id/sekisho/internal/db"
+	"github.com/sekisho-id/sekisho/internal/dbtest"
 	"github.com/sekisho-id/sekisho/internal/pairwise"
 	"github.com/sekisho-id/sekisho/internal/registry"
 	"github.com/sekisho-id/sekisho/internal/secret"
@@ -26,7 +26,7 @@ func ppidSecret(gen int) []byte { return bytes.Repeat([]byte{byte(gen)}, pairwis
 
 func openDB(t testing.TB) *db.DB {
 	t.Helper()
-	database, err := db.Open(t.Context(), filepath.Join(t.TempDir(), "test.db"))
+	database, err := db.Open(t.Context(), dbtest.DSN(t))
 	if err != nil {
 		t.Fatal(err)
 	}
