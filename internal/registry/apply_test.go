@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/sekisho-id/sekisho/internal/audit"
 	"github.com/sekisho-id/sekisho/internal/db"
+	"github.com/sekisho-id/sekisho/internal/dbtest"
 	"github.com/sekisho-id/sekisho/internal/registry"
 )
 
@@ -49,7 +49,7 @@ type bundle struct {
 
 func setup(t testing.TB) *bundle {
 	t.Helper()
-	b := &bundle{clock: &clock{now: start}, db: openDB(t, filepath.Join(t.TempDir(), "registry.db"))}
+	b := &bundle{clock: &clock{now: start}, db: openDB(t, dbtest.DSN(t))}
 	b.Registry = open(t, b.config())
 	return b
 }
@@ -65,7 +65,7 @@ func (b *bundle) config() registry.Config {
 
 func openDB(t testing.TB, path string) *db.DB {
 	t.Helper()
-	opened, err := db.Open(t.Context(), "sqlite:"+path)
+	opened, err := db.Open(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -325,7 +325,7 @@ func TestManyAppliesAtOnce(t *testing.T) {
 // TestOtherProcess holds that a change made by another process is seen.
 func TestOtherProcess(t *testing.T) {
 	t.Parallel()
-	path := filepath.Join(t.TempDir(), "shared.db")
+	path := dbtest.DSN(t)
 	here := open(t, registry.Config{DB: openDB(t, path), Now: (&clock{now: start}).Now})
 	thereDB := openDB(t, path)
 	there := open(t, registry.Config{DB: thereDB, Now: (&clock{now: start}).Now})

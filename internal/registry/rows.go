@@ -80,6 +80,12 @@ func readRealm(ctx context.Context, tx *db.Tx) (string, error) {
 	return id, err
 }
 
+// lockRealm keeps other transactions that call it waiting until this one ends.
+func lockRealm(ctx context.Context, tx *db.Tx) error {
+	_, err := tx.Exec(ctx, "UPDATE realm SET one = 1 WHERE one = 1")
+	return err
+}
+
 // writeRealm makes the realm, unless another process did.
 func writeRealm(ctx context.Context, tx *db.Tx, id string) error {
 	_, err := tx.Exec(ctx, "INSERT INTO realm (one, id) VALUES (1, $1) ON CONFLICT (one) DO NOTHING", id)
