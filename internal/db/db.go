@@ -19,6 +19,7 @@ const poolWait = 2 * time.Second
 type DB struct {
 	engine *engine
 	closed atomic.Bool
+	group  group
 
 	mu       sync.Mutex
 	watchers map[string][]*watcher
@@ -102,13 +103,21 @@ func (d *DB) Read(ctx context.Context, fn func(*Tx) error) error {
 // is not cancelled by ctx. Before Update returns, the watchers of every topic
 // that fn named by Changed have run.
 func (d *DB) Update(ctx context.Context, fn func(*Tx) error) error {
-	var changed map[string]int64
-	err := d.again(ctx, func() error { return d.run(ctx, d.engine.writer, d.engine.writing, fn, &changed) })
+	changed, err := d.update(ctx, fn)
 	if err != nil {
 		return err
 	}
 	d.tell(ctx, changed)
 	return nil
+}
+
+// update gives the topics that the committed transaction has changed.
+func (d *DB) update(ctx context.Context, fn func(*Tx) error) (changed map[string]int64, err error) {
+	if d.engine.oneWriter {
+		return d.updateInGroup(ctx, fn)
+	}
+	err = d.again(ctx, func() error { return d.run(ctx, d.engine.writer, d.engine.writing, fn, &changed) })
+	return changed, err
 }
 
 // again runs a transaction until it is done or gives an error that another

@@ -5,7 +5,8 @@
 // one text that SQLite and PostgreSQL both run. What differs between engines
 // stays in the files named after the engines (sqlite.go, postgres.go).
 //
-// On SQLite there is one writer and many readers. On PostgreSQL writers run side
+// On SQLite there is one writer and many readers; updates that wait for the writer
+// are committed together (group.go). On PostgreSQL writers run side
 // by side, but come out as if one after the other (serializable): those that
 // cannot run again, so the function of Update may run several times. Read runs
 // on a reader that refuses writes and sees one state of the database throughout. An Update inside an Update, or inside

@@ -18,6 +18,7 @@ type engine struct {
 	locker     lock.SessionLocker // held while migrating; nil where the writer's lock is enough
 	reading    *sql.TxOptions     // such that a reader sees one state
 	writing    *sql.TxOptions     // such that writers might as well run one after the other
+	oneWriter  bool               // so that updates which wait are committed together
 	attempts   int                // of one transaction that may be run again
 	commitWait time.Duration      // how long a caller waits for a commit; zero: until it is done
 	fault      func(error) *fault // nil for errors that are not the engine's

@@ -25,7 +25,7 @@ func openSQLite(ctx context.Context, path string) (*engine, error) {
 	if err := makePrivate(path); err != nil {
 		return nil, err
 	}
-	e := &engine{dialect: goose.DialectSQLite3, reading: &sql.TxOptions{ReadOnly: true}, fault: sqliteFault, attempts: 5}
+	e := &engine{dialect: goose.DialectSQLite3, reading: &sql.TxOptions{ReadOnly: true}, fault: sqliteFault, oneWriter: true, attempts: 5}
 
 	// An immediate transaction takes the write lock at its start, so that it
 	// cannot fail half-way because another process wrote meanwhile.
