@@ -78,6 +78,7 @@ type Receiver struct {
 	now    func() time.Time
 	log    *slog.Logger
 	inbox  Inbox
+	sleep  func(context.Context, time.Duration) // between polls
 
 	mu       sync.RWMutex
 	handlers map[string]Handler
@@ -89,7 +90,7 @@ func NewReceiver(ctx context.Context, config Config) (*Receiver, error) {
 	if config.Audience == "" || strings.Contains(config.Audience, ".") {
 		return nil, fmt.Errorf("event: Config.Audience %q is not the name of a subsystem", config.Audience)
 	}
-	r := &Receiver{config: config, now: config.Now, log: config.Log, inbox: config.Inbox, handlers: make(map[string]Handler)}
+	r := &Receiver{config: config, now: config.Now, log: config.Log, inbox: config.Inbox, sleep: sleep, handlers: make(map[string]Handler)}
 	if r.now == nil {
 		r.now = time.Now
 	}

@@ -17,12 +17,16 @@ func ofPlatform(eventType string) bool { return strings.HasPrefix(eventType, pla
 // platformEvent is what the platform says about sessions and accounts (CAEP 1.0
 // §2), with the person as the subsystems know them that call this one.
 type platformEvent struct {
-	Timestamp int64 `json:"event_timestamp"`
-	Callers   []struct {
-		Subsystem string `json:"subsystem"`
-		Subject   string `json:"sub"`
-		Session   string `json:"sid"`
-	} `json:"callers"`
+	Timestamp int64    `json:"event_timestamp"`
+	Callers   []caller `json:"callers"`
+}
+
+// caller is the person as the tokens of a subsystem that calls this one name
+// them.
+type caller struct {
+	Subsystem string `json:"subsystem"`
+	Subject   string `json:"sub"`
+	Session   string `json:"sid"`
 }
 
 // applyPlatform ends at the guard what has ended, so that no token from before
@@ -40,19 +44,19 @@ func (r *Receiver) applyPlatform(e *Event) error {
 		at = time.Unix(happened.Timestamp, 0)
 	}
 	// This subsystem's own clients may call it too.
-	r.apply(e, at, r.config.Audience, e.Subject, e.Session)
+	r.apply(e, at, caller{r.config.Audience, e.Subject, e.Session})
 	for _, caller := range happened.Callers {
-		r.apply(e, at, caller.Subsystem, caller.Subject, caller.Session)
+		r.apply(e, at, caller)
 	}
 	return nil
 }
 
 // apply ends what the clients of one subsystem call with.
-func (r *Receiver) apply(e *Event, at time.Time, subsystem, subject, session string) {
+func (r *Receiver) apply(e *Event, at time.Time, c caller) {
 	switch e.Type {
 	case oauth.EventAccountDisabled, oauth.EventAccountPurged, oauth.EventAccountEnabled:
 		if r.config.Mapping != nil {
-			r.config.Mapping.Forget(subsystem, subject, e.Subject)
+			r.config.Mapping.Forget(c.Subsystem, c.Subject, e.Subject)
 		}
 	}
 	if r.config.Guard == nil {
@@ -60,14 +64,14 @@ func (r *Receiver) apply(e *Event, at time.Time, subsystem, subject, session str
 	}
 	switch e.Type {
 	case oauth.EventSessionRevoked:
-		if e.Session != "" {
-			r.config.Guard.EndSession(subsystem, session, at)
-		} else { // every session of the person
-			r.config.Guard.EndUser(subsystem, subject, at)
+		if c.Session != "" {
+			r.config.Guard.EndSession(c.Subsystem, c.Session, at)
+		} else { // no session by which to tell: every one of the person
+			r.config.Guard.EndUser(c.Subsystem, c.Subject, at)
 		}
 	case oauth.EventAccountDisabled, oauth.EventAccountPurged:
-		r.config.Guard.EndUser(subsystem, subject, at)
+		r.config.Guard.EndUser(c.Subsystem, c.Subject, at)
 	case oauth.EventAccountEnabled:
-		r.config.Guard.RestoreUser(subsystem, subject, at)
+		r.config.Guard.RestoreUser(c.Subsystem, c.Subject, at)
 	}
 }

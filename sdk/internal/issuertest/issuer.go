@@ -38,6 +38,7 @@ type Issuer struct {
 	// everything, everybody.
 	Declared func(publisher, receiver, eventType string) bool
 	Knows    func(receiver, person string) bool
+	Hub      *Hub
 
 	server *httptest.Server
 	mu     sync.Mutex
@@ -90,6 +91,8 @@ func New() *Issuer {
 	})
 	i.server = httptest.NewServer(i.Handler)
 	i.URL = i.server.URL
+	i.Hub = newHub(i.URL)
+	i.Hub.mount(mux)
 	return i
 }
 
