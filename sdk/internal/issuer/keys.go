@@ -31,8 +31,9 @@ var (
 	ErrUnknownKey = errors.New("the token is signed with a key the issuer does not publish")
 	// ErrNotAsked comes beside ErrUnknownKey where the issuer could not be
 	// asked, or was asked too short a while ago: the key may be a new one.
-	ErrNotAsked = errors.New("the issuer's keys may have changed since")
-	errKeysDead = errors.New("the issuer's keys could not be refreshed for 24 hours")
+	ErrNotAsked   = errors.New("the issuer's keys may have changed since")
+	errJustFailed = errors.New("the issuer's keys could not be fetched a moment ago")
+	errKeysDead   = errors.New("the issuer's keys could not be refreshed for 24 hours")
 )
 
 // Keys are the public keys of one issuer, fetched from its jwks_uri. Safe for
@@ -47,6 +48,7 @@ type Keys struct {
 	byID        map[string]jose.JSONWebKey
 	fetchedAt   time.Time // last success
 	attemptedAt time.Time
+	fetching    bool
 	ageingAt    time.Time
 	staleAt     time.Time
 }
@@ -65,7 +67,8 @@ func (k *Keys) key(ctx context.Context, kid string) (jose.JSONWebKey, error) {
 	now := k.now()
 	k.mu.Lock()
 	key, known := k.byID[kid]
-	ageing, stale, mayFetch := !now.Before(k.ageingAt), !now.Before(k.staleAt), k.mayFetch(now)
+	ageing, stale := !now.Before(k.ageingAt), !now.Before(k.staleAt)
+	mayFetch := k.fetching || k.mayFetch(now) // who comes while a fetch is under way waits for it
 	k.mu.Unlock()
 
 	if known && !stale {
@@ -119,12 +122,21 @@ func (k *Keys) fetchOnce() (any, error) {
 	k.mu.Lock()
 	allowed := k.mayFetch(now)
 	if allowed {
-		k.attemptedAt = now
+		k.attemptedAt, k.fetching = now, true
 	}
+	landed := k.fetchedAt.Equal(k.attemptedAt)
 	k.mu.Unlock()
-	if !allowed {
+	switch {
+	case !allowed && landed:
 		return nil, nil
+	case !allowed:
+		return nil, errJustFailed
 	}
+	defer func() {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		k.fetching = false
+	}()
 	ctx, cancel := context.WithTimeout(context.Background(), fetchTimeout)
 	defer cancel()
 	body, header, err := get(ctx, k.client, k.address, maxSetBytes)

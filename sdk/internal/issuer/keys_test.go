@@ -318,3 +318,33 @@ func TestFurtherDocumentsStandBeforeTheIssuersPath(t *testing.T) {
 		t.Error("read in the clear")
 	}
 }
+
+// Who comes while the first fetch is under way waits for it, whatever became of
+// the pause between two.
+func TestAFetchUnderWayIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	asked, answer := make(chan struct{}, 1), make(chan struct{})
+	slow := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked <- struct{}{}
+		<-answer
+		f.server.Handler.ServeHTTP(w, r)
+	}))
+	t.Cleanup(slow.Close)
+	transport := &http.Transport{}
+	t.Cleanup(transport.CloseIdleConnections)
+	f.keys = issuer.NewKeys(slow.URL+path, issuer.Client(&http.Client{Transport: transport}), f.server.Clock.Now)
+	var wait sync.WaitGroup
+	verify := func() {
+		if err := f.verify(t, "key-1"); err != nil {
+			t.Error(err)
+		}
+	}
+	wait.Go(verify)
+	<-asked
+	for range 10 {
+		wait.Go(verify)
+	}
+	close(answer)
+	wait.Wait()
+}
