@@ -16,6 +16,7 @@ import (
 
 	_ "modernc.org/sqlite"
 
+	"github.com/sekisho-id/sekisho/internal/dbtest"
 	"github.com/sekisho-id/sekisho/internal/jose"
 	"github.com/sekisho-id/sekisho/internal/secret"
 )
@@ -245,6 +246,10 @@ func (w *world) assertion(change func(claims map[string]any)) string {
 func (w *world) dump() map[string][]byte {
 	w.t.Helper()
 	places := map[string][]byte{}
+	if dbtest.OnPostgres() {
+		places["database"] = dbtest.Dump(w.t, w.path)
+		return places
+	}
 	for _, path := range []string{w.path, w.path + "-wal"} {
 		data, err := os.ReadFile(path)
 		if err != nil {

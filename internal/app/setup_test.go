@@ -20,6 +20,7 @@ import (
 	"github.com/sekisho-id/sekisho/internal/account"
 	"github.com/sekisho-id/sekisho/internal/app"
 	"github.com/sekisho-id/sekisho/internal/db"
+	"github.com/sekisho-id/sekisho/internal/dbtest"
 	"github.com/sekisho-id/sekisho/internal/grant"
 	"github.com/sekisho-id/sekisho/internal/jose"
 )
@@ -107,36 +108,33 @@ func (l *logBuffer) String() string {
 	return l.text.String()
 }
 
-// template is a database with keys, group and one person, made once: making an
-// RSA key and hashing a password for each test would take most of its time.
-var template = sync.OnceValues(func() (string, error) {
+// seeded is a database with keys, group and one person.
+var seeded = dbtest.Seeded{Make: func(ctx context.Context, dsn string) error {
 	dir, err := os.MkdirTemp("", "app-test-")
 	if err != nil {
-		return "", err
+		return err
 	}
+	defer os.RemoveAll(dir)
 	group, err := writeGroup(dir)
 	if err != nil {
-		return "", err
+		return err
 	}
-	w := &world{path: filepath.Join(dir, "template.db"), clock: newClock(), log: &logBuffer{}}
-	ctx := context.Background()
+	w := &world{path: dsn, clock: newClock(), log: &logBuffer{}}
 	if err := w.open(ctx, group); err != nil {
-		return "", err
+		return err
 	}
 	_, err = w.app.People.SignUp(ctx, account.NewAccount{
 		Email: email, EmailVerified: true, Password: password, Profile: wholeProfile(),
 	})
 	if err != nil {
-		return "", err
+		return err
 	}
-	return w.path, w.app.Close(ctx)
-})
+	return w.app.Close(ctx)
+}}
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if path, err := template(); err == nil {
-		_ = os.RemoveAll(filepath.Dir(path))
-	}
+	seeded.Remove()
 	os.Exit(code)
 }
 
@@ -178,22 +176,10 @@ func writeGroup(dir string) (string, error) {
 	return filepath.Join(dir, "group.yaml"), nil
 }
 
-// setup opens a server on a copy of the template.
+// setup opens a server on a copy of the seed.
 func setup(t testing.TB) *world {
 	t.Helper()
-	source, err := template()
-	if err != nil {
-		t.Fatal(err)
-	}
-	data, err := os.ReadFile(source)
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(t.TempDir(), "sekisho.db")
-	if err := os.WriteFile(path, data, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return start(t, path, newClock())
+	return start(t, seeded.DSN(t), newClock())
 }
 
 // start opens a server on a database that has a group and a person.

@@ -32,29 +32,50 @@ func SQLiteOnly(t testing.TB) {
 	}
 }
 
+// Bytes is an SQL expression of a text as the bytes of a BYTEA column.
+func Bytes(expression string) string {
+	if OnPostgres() {
+		return "convert_to(" + expression + ", 'UTF8')"
+	}
+	return expression
+}
+
 // DSN answers the DSN of a new database that is gone when the test ends.
 func DSN(t testing.TB) string {
 	t.Helper()
 	if !OnPostgres() {
 		return filepath.Join(t.TempDir(), "test.db")
 	}
-	server := os.Getenv(variable)
-	if err := template(server); err != nil {
+	if err := template(); err != nil {
 		t.Fatalf("template of test databases: %v", err)
 	}
-	name := "test_" + strings.ToLower(rand.Text())
-	execute(t, server, "CREATE DATABASE "+name+" TEMPLATE "+templateName)
-	t.Cleanup(func() { execute(t, server, "DROP DATABASE "+name+" WITH (FORCE)") })
-	return within(server, name)
+	return copyOf(t, templateName)
 }
+
+// copyOf makes a copy of a database that nobody is connected to.
+func copyOf(t testing.TB, source string) string {
+	t.Helper()
+	name := newName("test_")
+	if err := onServer("CREATE DATABASE " + name + " TEMPLATE " + source); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := onServer("DROP DATABASE " + name + " WITH (FORCE)"); err != nil {
+			t.Error(err)
+		}
+	})
+	return within(name)
+}
+
+func newName(prefix string) string { return prefix + strings.ToLower(rand.Text()) }
 
 const templateName = "sekisho_template"
 
 // template makes, once, the database that all others are copies of: migrated
 // already, so that a test does not pay for it.
-var template = onceByServer(func(server string) error {
+var template = sync.OnceValue(func() error {
 	ctx := context.Background()
-	pool, err := sql.Open("pgx", server)
+	pool, err := sql.Open("pgx", os.Getenv(variable))
 	if err != nil {
 		return err
 	}
@@ -78,7 +99,7 @@ var template = onceByServer(func(server string) error {
 			return err
 		}
 	}
-	migrated, err := db.Open(ctx, within(server, unfinished))
+	migrated, err := db.Open(ctx, within(unfinished))
 	if err != nil {
 		return err
 	}
@@ -89,39 +110,39 @@ var template = onceByServer(func(server string) error {
 	return err
 })
 
-func onceByServer(make func(server string) error) func(server string) error {
-	var once sync.Once
-	var err error
-	return func(server string) error {
-		once.Do(func() { err = make(server) })
-		return err
-	}
-}
+// poolSize is how many connections a test needs at most; there are many tests.
+const poolSize = "pool_max_conns"
 
-// within is the URL of a database on the server. Tests are many and each needs
-// few connections.
-func within(server, name string) string {
-	address, err := url.Parse(server)
-	if err != nil {
-		panic(fmt.Sprintf("dbtest: %s is no URL", variable))
-	}
+// within is the DSN of a database on the server.
+func within(name string) string {
+	address := serverURL(os.Getenv(variable))
 	address.Path = "/" + name
 	query := address.Query()
-	query.Set("pool_max_conns", "4")
+	query.Set(poolSize, "4")
 	address.RawQuery = query.Encode()
 	return address.String()
 }
 
-func execute(t testing.TB, server, statement string) {
-	t.Helper()
-	pool, err := sql.Open("pgx", server)
+func databaseIn(dsn string) string { return strings.TrimPrefix(serverURL(dsn).Path, "/") }
+
+func serverURL(dsn string) *url.URL {
+	address, err := url.Parse(dsn)
 	if err != nil {
-		t.Fatal(err)
+		panic(fmt.Sprintf("dbtest: %s is no URL", variable))
+	}
+	return address
+}
+
+func onServer(statement string) error {
+	pool, err := sql.Open("pgx", os.Getenv(variable))
+	if err != nil {
+		return err
 	}
 	defer pool.Close()
 	if _, err := pool.ExecContext(context.Background(), statement); err != nil {
-		t.Errorf("%s: %v", statement, err)
+		return fmt.Errorf("%s: %w", statement, err)
 	}
+	return nil
 }
 
 // Dump is all that a database holds, for tests that look for what must not be
@@ -135,12 +156,9 @@ func Dump(t testing.TB, dsn string) []byte {
 		}
 		return file
 	}
-	address, err := url.Parse(dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
+	address := serverURL(dsn)
 	query := address.Query()
-	query.Del("pool_max_conns") // ours, not the driver's
+	query.Del(poolSize) // ours, not the driver's
 	address.RawQuery = query.Encode()
 	pool, err := sql.Open("pgx", address.String())
 	if err != nil {

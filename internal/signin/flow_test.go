@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sekisho-id/sekisho/internal/db"
+	"github.com/sekisho-id/sekisho/internal/dbtest"
 )
 
 func TestSignInAndSSO(t *testing.T) {
@@ -347,7 +348,7 @@ func TestAbandonedRequestsAreBounded(t *testing.T) {
 		now := b.clock.Now()
 		_, err := tx.Exec(t.Context(), `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $1)
 			INSERT INTO signin_request (handle, browser, request, created_at, expires_at)
-			SELECT 'handle ' || i, 'browser ' || i, '{}', $2 + i, $3 + i FROM n`,
+			SELECT `+dbtest.Bytes("'handle ' || i")+`, `+dbtest.Bytes("'browser ' || i")+`, '{}', CAST($2 AS BIGINT) + i, CAST($3 AS BIGINT) + i FROM n`,
 			most+more, db.Millis(now), db.Millis(now.Add(30*time.Minute)))
 		return err
 	})

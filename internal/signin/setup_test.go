@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -14,6 +13,7 @@ import (
 	"github.com/sekisho-id/sekisho/internal/account"
 	"github.com/sekisho-id/sekisho/internal/audit"
 	"github.com/sekisho-id/sekisho/internal/db"
+	"github.com/sekisho-id/sekisho/internal/dbtest"
 	"github.com/sekisho-id/sekisho/internal/grant"
 	"github.com/sekisho-id/sekisho/internal/keyring"
 	"github.com/sekisho-id/sekisho/internal/mint"
@@ -65,59 +65,40 @@ func (c *clock) advance(by time.Duration) {
 	c.now = c.now.Add(by)
 }
 
-// template is a database with keys, group and two people, made once.
-var template = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "signin-test-")
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(dir, "template.db")
+// seeded is a database with keys, group and two people.
+var seeded = dbtest.Seeded{Make: func(ctx context.Context, dsn string) error {
 	b := &bundle{issuer: issuer, clock: &clock{now: time.Unix(1_800_000_042, 0)}}
-	if err := b.open(context.Background(), path, nil); err != nil {
-		return "", err
+	if err := b.open(ctx, dsn, nil); err != nil {
+		return err
 	}
 	for _, name := range []string{"aiko", "ben"} {
-		_, err := b.people.SignUp(context.Background(), account.NewAccount{
+		_, err := b.people.SignUp(ctx, account.NewAccount{
 			Email: name + "@example.test", Password: password, Profile: account.Profile{Name: name},
 		})
 		if err != nil {
-			return "", err
+			return err
 		}
 	}
-	return path, b.database.Close()
-})
+	return b.database.Close()
+}}
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if path, err := template(); err == nil {
-		_ = os.RemoveAll(filepath.Dir(path))
-	}
+	seeded.Remove()
 	os.Exit(code)
 }
 
-// setup opens the rooms on a copy of the template. Replacements change the
+// setup opens the rooms on a copy of the seed. Replacements change the
 // fixture group: old, new, …
 func setup(t testing.TB, replace ...string) *bundle {
 	t.Helper()
-	source, err := template()
-	if err != nil {
-		t.Fatal(err)
-	}
-	data, err := os.ReadFile(source)
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(t.TempDir(), "sekisho.db")
-	if err := os.WriteFile(path, data, 0o600); err != nil {
-		t.Fatal(err)
-	}
 	b := &bundle{t: t, issuer: issuer, clock: &clock{now: time.Unix(1_800_000_042, 0)}}
 	for i := 0; i+1 < len(replace); i += 2 {
 		if replace[i] == issuer {
 			b.issuer = replace[i+1]
 		}
 	}
-	if err := b.open(t.Context(), path, replace); err != nil {
+	if err := b.open(t.Context(), seeded.DSN(t), replace); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = b.database.Close() })

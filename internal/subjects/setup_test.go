@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -17,6 +16,7 @@ import (
 	"github.com/sekisho-id/sekisho/internal/account"
 	"github.com/sekisho-id/sekisho/internal/audit"
 	"github.com/sekisho-id/sekisho/internal/db"
+	"github.com/sekisho-id/sekisho/internal/dbtest"
 	"github.com/sekisho-id/sekisho/internal/grant"
 	"github.com/sekisho-id/sekisho/internal/keyring"
 	"github.com/sekisho-id/sekisho/internal/mint"
@@ -81,26 +81,18 @@ func (l *lines) String() string {
 	return l.text.String()
 }
 
-// template is a database with signing keys and the group, made once, since RSA
-// keys take long to make.
-var template = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "subjects-test-")
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(dir, "template.db")
+// seeded is a database with signing keys and the group.
+var seeded = dbtest.Seeded{Make: func(ctx context.Context, dsn string) error {
 	b := newBundle(nil)
-	if err := b.open(context.Background(), path, pairwise.Budget{}); err != nil {
-		return "", err
+	if err := b.open(ctx, dsn, pairwise.Budget{}); err != nil {
+		return err
 	}
-	return path, b.db.Close()
-})
+	return b.db.Close()
+}}
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if path, err := template(); err == nil {
-		_ = os.RemoveAll(filepath.Dir(path))
-	}
+	seeded.Remove()
 	os.Exit(code)
 }
 
@@ -112,20 +104,8 @@ func setup(t testing.TB) *bundle { return setupBudget(t, pairwise.Budget{}) }
 
 func setupBudget(t testing.TB, budget pairwise.Budget) *bundle {
 	t.Helper()
-	source, err := template()
-	if err != nil {
-		t.Fatal(err)
-	}
-	data, err := os.ReadFile(source)
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(t.TempDir(), "test.db")
-	if err := os.WriteFile(path, data, 0o600); err != nil {
-		t.Fatal(err)
-	}
 	b := newBundle(t)
-	if err := b.open(t.Context(), path, budget); err != nil {
+	if err := b.open(t.Context(), seeded.DSN(t), budget); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = b.db.Close() })

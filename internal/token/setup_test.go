@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -17,6 +16,7 @@ import (
 	"github.com/sekisho-id/sekisho/internal/account"
 	"github.com/sekisho-id/sekisho/internal/audit"
 	"github.com/sekisho-id/sekisho/internal/db"
+	"github.com/sekisho-id/sekisho/internal/dbtest"
 	"github.com/sekisho-id/sekisho/internal/grant"
 	"github.com/sekisho-id/sekisho/internal/jose"
 	"github.com/sekisho-id/sekisho/internal/keyring"
@@ -84,33 +84,24 @@ var marketKey = sync.OnceValue(func() *ecdsa.PrivateKey {
 	return key
 })
 
-// template is a database with keys, group and one person, made once: making
-// an RSA key and hashing a password for each test would take most of its time.
-var template = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "token-test-")
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(dir, "template.db")
-	ctx := context.Background()
+// seeded is a database with keys, group and one person.
+var seeded = dbtest.Seeded{Make: func(ctx context.Context, dsn string) error {
 	b := &bundle{clock: &clock{now: time.Unix(1_800_000_042, 0)}}
-	if err := b.open(ctx, path); err != nil {
-		return "", err
+	if err := b.open(ctx, dsn); err != nil {
+		return err
 	}
-	_, err = b.people.SignUp(ctx, account.NewAccount{
+	_, err := b.people.SignUp(ctx, account.NewAccount{
 		Email: "aiko@example.test", EmailVerified: true, Password: password, Profile: wholeProfile(),
 	})
 	if err != nil {
-		return "", err
+		return err
 	}
-	return path, b.db.Close()
-})
+	return b.db.Close()
+}}
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if path, err := template(); err == nil {
-		_ = os.RemoveAll(filepath.Dir(path))
-	}
+	seeded.Remove()
 	os.Exit(code)
 }
 
@@ -124,27 +115,15 @@ func wholeProfile() account.Profile {
 	}
 }
 
-// setup opens the rooms on a copy of the template.
+// setup opens the rooms on a copy of the seed.
 func setup(t testing.TB) *bundle {
 	t.Helper()
-	source, err := template()
-	if err != nil {
-		t.Fatal(err)
-	}
-	data, err := os.ReadFile(source)
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(t.TempDir(), "sekisho.db")
-	if err := os.WriteFile(path, data, 0o600); err != nil {
-		t.Fatal(err)
-	}
 	b := &bundle{t: t, clock: &clock{now: time.Unix(1_800_000_042, 0)}}
-	if err := b.open(t.Context(), path); err != nil {
+	if err := b.open(t.Context(), seeded.DSN(t)); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = b.db.Close() })
-	err = b.db.Read(t.Context(), func(tx *db.Tx) (err error) {
+	err := b.db.Read(t.Context(), func(tx *db.Tx) (err error) {
 		b.person, err = b.people.ByEmail(t.Context(), tx, "aiko@example.test")
 		return err
 	})
