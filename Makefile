@@ -8,7 +8,7 @@ WALKS    ?= 10000
 SEED     ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo demo-check build prerequisites test test-fast race lint fuzz walk e2e bench cover vulnerabilities check
+.PHONY: help run demo demo-check build prerequisites test test-postgres test-fast race lint fuzz walk e2e bench cover vulnerabilities check
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,9 +30,13 @@ build: ## build bin/sekisho, static, without cgo
 prerequisites: ## install what the tests need beside Go (Debian packages: browser, database, web servers), or say what is missing
 	@scripts/prerequisites
 
-test: prerequisites ## every test, with the race detector
+test: prerequisites ## every test, with the race detector, then those with a database again on PostgreSQL
 	$(GO) vet ./...
 	$(GO) test -race -timeout 15m ./...
+	$(MAKE) --no-print-directory test-postgres
+
+test-postgres: ## the tests of every room with a database, on PostgreSQL
+	scripts/with-postgres $(GO) test -timeout 15m ./internal/...
 
 test-fast: ## every test that needs nothing beside Go, without the race detector
 	$(GO) test -short ./...
