@@ -7,6 +7,7 @@ import (
 
 	"github.com/sekisho-id/sekisho/internal/audit"
 	"github.com/sekisho-id/sekisho/internal/db"
+	"github.com/sekisho-id/sekisho/oauth"
 )
 
 // PasswordChange is a person who wants another password.
@@ -107,7 +108,11 @@ func (p *People) ResetPassword(ctx context.Context, c PasswordChange) error {
 		if err := accountCounter(account.ID).clear(ctx, tx); err != nil {
 			return err
 		}
-		return p.passwordChanged(ctx, tx, account, c.Origin, c.Also)
+		from := c.Origin
+		if from.By == "" {
+			from.By = "operator"
+		}
+		return p.passwordChanged(ctx, tx, account, from, c.Also)
 	})
 	if err != nil {
 		return fmt.Errorf("account: reset the password: %w", err)
@@ -122,12 +127,22 @@ func (p *People) passwordChanged(ctx context.Context, tx *db.Tx, a *Account, fro
 		}
 	}
 	tx.Changed(topic)
+	err := p.tell(ctx, tx, oauth.EventCredentialChange, a.Ref, from, map[string]any{
+		"credential_type": "password", "change_type": "update", // CAEP 1.0 §3.3
+	})
+	if err != nil {
+		return err
+	}
 	return p.record(ctx, tx, audit.PasswordChanged, from, a, "")
 }
 
 // ChangeProfile replaces what a person tells about themselves.
 func (p *People) ChangeProfile(ctx context.Context, tx *db.Tx, id string, profile Profile, from Origin) error {
 	if err := profile.Validate(); err != nil {
+		return err
+	}
+	before, err := p.ByID(ctx, tx, id)
+	if err != nil {
 		return err
 	}
 	ok, err := setProfile(ctx, tx, id, &profile, p.now())
@@ -137,17 +152,23 @@ func (p *People) ChangeProfile(ctx context.Context, tx *db.Tx, id string, profil
 	if !ok {
 		return ErrUnknown
 	}
+	if err := p.tellProfile(ctx, tx, before, profile, from); err != nil {
+		return err
+	}
 	return p.record(ctx, tx, audit.AccountChanged, from, &Account{ID: id}, "")
 }
 
 // Disable keeps a person from everything until Enable. The caller ends sessions
 // and grants in the same transaction. Disabling twice is no error.
 func (p *People) Disable(ctx context.Context, tx *db.Tx, id string, from Origin) error {
-	handle, changed, err := setState(ctx, tx, id, Active, Disabled, p.now())
+	who, changed, err := setState(ctx, tx, id, Active, Disabled, p.now())
 	if err != nil || !changed {
 		return p.unchanged(ctx, tx, id, err)
 	}
-	if err := addGone(ctx, tx, handle); err != nil {
+	if err := addGone(ctx, tx, who.Handle); err != nil {
+		return err
+	}
+	if err := p.tell(ctx, tx, oauth.EventAccountDisabled, who, from, nil); err != nil {
 		return err
 	}
 	return p.record(ctx, tx, audit.AccountDisabled, from, &Account{ID: id}, "")
@@ -155,11 +176,14 @@ func (p *People) Disable(ctx context.Context, tx *db.Tx, id string, from Origin)
 
 // Enable is the way back from Disable. What was ended stays ended.
 func (p *People) Enable(ctx context.Context, tx *db.Tx, id string, from Origin) error {
-	handle, changed, err := setState(ctx, tx, id, Disabled, Active, p.now())
+	who, changed, err := setState(ctx, tx, id, Disabled, Active, p.now())
 	if err != nil || !changed {
 		return p.unchanged(ctx, tx, id, err)
 	}
-	if err := removeGone(ctx, tx, handle); err != nil {
+	if err := removeGone(ctx, tx, who.Handle); err != nil {
+		return err
+	}
+	if err := p.tell(ctx, tx, oauth.EventAccountEnabled, who, from, nil); err != nil {
 		return err
 	}
 	return p.record(ctx, tx, audit.AccountEnabled, from, &Account{ID: id}, "")
@@ -169,17 +193,20 @@ func (p *People) Enable(ctx context.Context, tx *db.Tx, id string, from Origin) 
 // ends sessions and grants in the same transaction. Subjects that were given out
 // name nobody from then on, and a person who comes back gets others.
 func (p *People) Delete(ctx context.Context, tx *db.Tx, id string, from Origin) error {
-	handle, ok, err := deleteAccount(ctx, tx, id)
+	who, ok, err := deleteAccount(ctx, tx, id)
 	if err != nil {
 		return err
 	}
 	if !ok {
 		return ErrUnknown
 	}
-	if err := addGone(ctx, tx, handle); err != nil {
+	if err := addGone(ctx, tx, who.Handle); err != nil {
 		return err
 	}
 	if err := accountCounter(id).clear(ctx, tx); err != nil {
+		return err
+	}
+	if err := p.tell(ctx, tx, oauth.EventAccountPurged, who, from, nil); err != nil {
 		return err
 	}
 	return p.record(ctx, tx, audit.AccountDeleted, from, &Account{ID: id}, "")

@@ -43,12 +43,17 @@ func Open(ctx context.Context, c Config) (*People, error) {
 	return p, nil
 }
 
-// Origin says where a change or an attempt comes from, for the audit log.
+// Origin says where a change or an attempt comes from, for the audit log and for
+// those who are told of a change.
 type Origin struct {
 	Source  netip.Addr // the network address; zero for an operator's command
 	Client  string     // the client whose sign-in it belongs to, if any
 	Request string     // correlation id
 	By      string     // who asks, if it is not the person
+
+	// KnownTo are the clients that hold something of the person before the change
+	// ends it: who may hear of it. nil has them looked for when it is told.
+	KnownTo []string
 }
 
 // ByID finds a person by the internal id, or gives ErrUnknown.

@@ -170,17 +170,22 @@ func putPassword(ctx context.Context, tx *db.Tx, id, phc string, now time.Time) 
 	return err
 }
 
-// setState moves an account from one state to the other and gives its handle.
-// ok is false if it was not in the first one.
-func setState(ctx context.Context, tx *db.Tx, id string, from, to State, now time.Time) (handle Handle, ok bool, err error) {
+// setState moves an account from one state to the other and says who it is. ok is
+// false if it was not in the first one.
+func setState(ctx context.Context, tx *db.Tx, id string, from, to State, now time.Time) (who Ref, ok bool, err error) {
+	return oneRef(tx.Row(ctx, "UPDATE account SET state = $1, updated_at = $2 WHERE id = $3 AND state = $4 RETURNING pid, pid_gen",
+		string(to), db.Millis(now), id, string(from)))
+}
+
+// oneRef reads who an account is; ok is false if there is none.
+func oneRef(row *sql.Row) (who Ref, ok bool, err error) {
 	var pid []byte
-	err = tx.Row(ctx, "UPDATE account SET state = $1, updated_at = $2 WHERE id = $3 AND state = $4 RETURNING pid",
-		string(to), db.Millis(now), id, string(from)).Scan(&pid)
+	err = row.Scan(&pid, &who.Gen)
 	if errors.Is(err, db.ErrNotFound) {
-		return handle, false, nil
+		return Ref{}, false, nil
 	}
-	copy(handle[:], pid)
-	return handle, err == nil, err
+	copy(who.Handle[:], pid)
+	return who, err == nil, err
 }
 
 // setProfile writes the profile of an account.
@@ -193,21 +198,16 @@ func setProfile(ctx context.Context, tx *db.Tx, id string, profile *Profile, now
 	return n == 1, err
 }
 
-// deleteAccount removes a person and gives the handle. ok is false if there was
+// deleteAccount removes a person and says who it was. ok is false if there was
 // none.
-func deleteAccount(ctx context.Context, tx *db.Tx, id string) (handle Handle, ok bool, err error) {
-	var pid []byte
-	err = tx.Row(ctx, "DELETE FROM account WHERE id = $1 RETURNING pid", id).Scan(&pid)
-	if errors.Is(err, db.ErrNotFound) {
-		return handle, false, nil
+func deleteAccount(ctx context.Context, tx *db.Tx, id string) (who Ref, ok bool, err error) {
+	who, ok, err = oneRef(tx.Row(ctx, "DELETE FROM account WHERE id = $1 RETURNING pid, pid_gen", id))
+	if err != nil || !ok {
+		return who, false, err
 	}
-	if err != nil {
-		return handle, false, err
-	}
-	copy(handle[:], pid)
 	if _, err := tx.Exec(ctx, "DELETE FROM account_identifier WHERE account_id = $1", id); err != nil {
-		return handle, false, err
+		return who, false, err
 	}
 	_, err = tx.Exec(ctx, "DELETE FROM password WHERE account_id = $1", id)
-	return handle, true, err
+	return who, true, err
 }

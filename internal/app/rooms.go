@@ -13,6 +13,7 @@ import (
 	"github.com/sekisho-id/sekisho/internal/db"
 	"github.com/sekisho-id/sekisho/internal/grant"
 	"github.com/sekisho-id/sekisho/internal/keyring"
+	"github.com/sekisho-id/sekisho/internal/outbox"
 	"github.com/sekisho-id/sekisho/internal/registry"
 	"github.com/sekisho-id/sekisho/internal/secret"
 )
@@ -97,10 +98,14 @@ func (r *Rooms) Close(ctx context.Context) error {
 // names who asks, for the audit log.
 func (r *Rooms) DisableAccount(ctx context.Context, id, by string) error {
 	return r.DB.Update(ctx, func(tx *db.Tx) error {
-		if err := r.People.Disable(ctx, tx, id, account.Origin{By: by}); err != nil {
+		from, err := r.origin(ctx, tx, id, by)
+		if err != nil {
 			return err
 		}
-		return r.Grants.RevokeAccount(ctx, tx, id, "account disabled")
+		if err := r.People.Disable(ctx, tx, id, from); err != nil {
+			return err
+		}
+		return r.Grants.RevokeAccount(ctx, tx, id, outbox.ByAdmin, "account disabled")
 	})
 }
 
@@ -114,11 +119,22 @@ func (r *Rooms) EnableAccount(ctx context.Context, id, by string) error {
 // DeleteAccount removes an account for ever. Its PPIDs name nobody afterwards.
 func (r *Rooms) DeleteAccount(ctx context.Context, id, by string) error {
 	return r.DB.Update(ctx, func(tx *db.Tx) error {
+		from, err := r.origin(ctx, tx, id, by)
+		if err != nil {
+			return err
+		}
 		if err := r.Grants.ForgetAccount(ctx, tx, id, "account deleted"); err != nil {
 			return err
 		}
-		return r.People.Delete(ctx, tx, id, account.Origin{By: by})
+		return r.People.Delete(ctx, tx, id, from)
 	})
+}
+
+// origin is that of a change which ends what clients hold of a person, with who
+// they are before it.
+func (r *Rooms) origin(ctx context.Context, tx *db.Tx, id, by string) (account.Origin, error) {
+	known, err := r.Grants.ClientsOf(ctx, tx, id)
+	return account.Origin{By: by, KnownTo: known}, err
 }
 
 // PlanGroup says what applying the group to the database would change. It needs

@@ -108,3 +108,10 @@ func (g *Grants) HoldersAmong(ctx context.Context, tx *db.Tx, clients []string, 
 	}
 	return holders, nil
 }
+
+// ClientsOf are the clients that hold something of a person: a consent that was not
+// withdrawn, or a grant that is alive. They are who may hear of the person. It is
+// not nil.
+func (g *Grants) ClientsOf(ctx context.Context, tx *db.Tx, accountID string) ([]string, error) {
+	return clientsOfAccount(ctx, tx, accountID, g.now())
+}

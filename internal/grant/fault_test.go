@@ -8,6 +8,7 @@ import (
 	"github.com/sekisho-id/sekisho/internal/account"
 	"github.com/sekisho-id/sekisho/internal/db"
 	"github.com/sekisho-id/sekisho/internal/grant"
+	"github.com/sekisho-id/sekisho/internal/outbox"
 )
 
 // everything is each thing that this room decides and writes, on a world of a
@@ -64,7 +65,7 @@ func everything(w *world) map[string]func() error {
 		"revoke":               in(func(tx *db.Tx) error { return w.grants.Revoke(w.ctx, tx, grant.Revocation{Grant: g.ID}) }),
 		"revoke a token":       in(func(tx *db.Tx) error { return w.grants.Revoke(w.ctx, tx, grant.Revocation{Token: "jti"}) }),
 		"revoke by token":      func() error { return w.grants.RevokeRefreshToken(w.ctx, token, web) },
-		"revoke account":       in(func(tx *db.Tx) error { return w.grants.RevokeAccount(w.ctx, tx, u.ID, "") }),
+		"revoke account":       in(func(tx *db.Tx) error { return w.grants.RevokeAccount(w.ctx, tx, u.ID, outbox.ByAdmin, "") }),
 		"forget account":       in(func(tx *db.Tx) error { return w.grants.ForgetAccount(w.ctx, tx, u.ID, "") }),
 		"load":                 func() error { _, err := w.load(cookie); return err },
 		"touch":                func() error { return w.grants.TouchSession(w.ctx, s) },

@@ -6,6 +6,7 @@ import (
 
 	"github.com/sekisho-id/sekisho/internal/audit"
 	"github.com/sekisho-id/sekisho/internal/db"
+	"github.com/sekisho-id/sekisho/internal/outbox"
 	"github.com/sekisho-id/sekisho/internal/web"
 )
 
@@ -60,10 +61,13 @@ func (g *Grants) RevokeClients(ctx context.Context, tx *db.Tx, clientIDs []strin
 }
 
 // RevokeAccount ends all sessions and grants of a person, for an account that
-// was disabled or whose password was changed.
-func (g *Grants) RevokeAccount(ctx context.Context, tx *db.Tx, accountID, reason string) error {
+// was disabled or whose password was changed. The reason is told to others.
+func (g *Grants) RevokeAccount(ctx context.Context, tx *db.Tx, accountID string, by outbox.Initiator, reason string) error {
 	ended, err := deleteSessions(ctx, tx, accountID)
 	if err != nil {
+		return err
+	}
+	if err := g.tellSessions(ctx, tx, accountID, ended, by, reason); err != nil {
 		return err
 	}
 	for range ended {
@@ -75,10 +79,10 @@ func (g *Grants) RevokeAccount(ctx context.Context, tx *db.Tx, accountID, reason
 	return g.end(ctx, tx, ofAccount, reason, accountID)
 }
 
-// ForgetAccount is RevokeAccount for a person who is being deleted: consents go
-// too, and the handle is taken out of the grants that wait to be swept.
+// ForgetAccount is RevokeAccount for a person whom an operator is about to delete:
+// consents go too, and the handle is taken out of the grants that wait to be swept.
 func (g *Grants) ForgetAccount(ctx context.Context, tx *db.Tx, accountID, reason string) error {
-	if err := g.RevokeAccount(ctx, tx, accountID, reason); err != nil {
+	if err := g.RevokeAccount(ctx, tx, accountID, outbox.ByAdmin, reason); err != nil {
 		return err
 	}
 	return eraseAccount(ctx, tx, accountID)

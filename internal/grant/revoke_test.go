@@ -10,6 +10,7 @@ import (
 	"github.com/sekisho-id/sekisho/internal/audit"
 	"github.com/sekisho-id/sekisho/internal/db"
 	"github.com/sekisho-id/sekisho/internal/grant"
+	"github.com/sekisho-id/sekisho/internal/outbox"
 )
 
 func (w *world) revoke(r grant.Revocation) {
@@ -146,7 +147,9 @@ func TestRevokeAccount(t *testing.T) {
 	code := w.authorize(ask(s))
 	w.consent(s, partner, grant.Scopes{issuer: {"openid"}})
 
-	w.update(func(tx *db.Tx) error { return w.grants.RevokeAccount(w.ctx, tx, u.ID, "account disabled") })
+	w.update(func(tx *db.Tx) error {
+		return w.grants.RevokeAccount(w.ctx, tx, u.ID, outbox.ByAdmin, "account disabled")
+	})
 
 	for _, c := range []string{cookie, cookie2} {
 		if _, err := w.load(c); !errors.Is(err, grant.ErrNoSession) {

@@ -85,6 +85,37 @@ func extendGrant(ctx context.Context, tx *db.Tx, g *Grant) error {
 	return err
 }
 
+// clientsOfSession are the clients with grants under a session, ended or not: who
+// was told of the sign-in is told of its end.
+func clientsOfSession(ctx context.Context, tx *db.Tx, session [16]byte, now time.Time) ([]string, error) {
+	return clients(ctx, tx, "SELECT DISTINCT client FROM access_grant WHERE session = $1 AND expires_at > $2 ORDER BY client",
+		session[:], db.Millis(now))
+}
+
+// clientsOfAccount are the clients that hold a consent or a living grant.
+func clientsOfAccount(ctx context.Context, tx *db.Tx, accountID string, now time.Time) ([]string, error) {
+	return clients(ctx, tx, `SELECT client FROM consent WHERE account = $1
+		UNION SELECT client FROM access_grant WHERE account = $1 AND ended_at IS NULL AND expires_at > $2
+		ORDER BY client`, accountID, db.Millis(now))
+}
+
+func clients(ctx context.Context, tx *db.Tx, query string, args ...any) ([]string, error) {
+	rows, err := tx.Rows(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }()
+	list := []string{}
+	for rows.Next() {
+		var client string
+		if err := rows.Scan(&client); err != nil {
+			return nil, err
+		}
+		list = append(list, client)
+	}
+	return list, rows.Err()
+}
+
 // grantCondition selects the grants to end.
 type grantCondition string
 

@@ -76,8 +76,21 @@ func deleteSession(ctx context.Context, tx *db.Tx, id [16]byte) (accountID strin
 	return accountID, err == nil, err
 }
 
-func deleteSessions(ctx context.Context, tx *db.Tx, accountID string) (deleted int64, err error) {
-	return tx.Exec(ctx, "DELETE FROM session WHERE account = $1", accountID)
+// deleteSessions gives the ids of the sessions an account had.
+func deleteSessions(ctx context.Context, tx *db.Tx, accountID string) (ids [][16]byte, err error) {
+	rows, err := tx.Rows(ctx, "DELETE FROM session WHERE account = $1 RETURNING id", accountID)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var id []byte
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		ids = append(ids, [16]byte(id))
+	}
+	return ids, rows.Err()
 }
 
 // consentRow is a row of consent as its readers need it.

@@ -8,6 +8,7 @@ import (
 	"github.com/sekisho-id/sekisho/internal/account"
 	"github.com/sekisho-id/sekisho/internal/audit"
 	"github.com/sekisho-id/sekisho/internal/db"
+	"github.com/sekisho-id/sekisho/internal/outbox"
 	"github.com/sekisho-id/sekisho/internal/secret"
 )
 
@@ -125,6 +126,9 @@ func (g *Grants) EndSession(ctx context.Context, tx *db.Tx, id [16]byte) error {
 		return err
 	}
 	if found {
+		if err := g.tellSessions(ctx, tx, accountID, [][16]byte{id}, outbox.ByUser, ""); err != nil {
+			return err
+		}
 		err := g.record(ctx, tx, audit.Record{Event: audit.SessionEnded, Account: accountID})
 		if err != nil {
 			return err

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -24,6 +25,28 @@ type Happening struct {
 	KnownTo []string       // the clients that held something of the person when it happened; nil: look when it is told
 	Payload map[string]any // members of the event
 	At      time.Time
+}
+
+// Initiator is who brought something about (CAEP 1.0 §2).
+type Initiator string
+
+// The initiators there are.
+const (
+	ByUser   Initiator = "user"   // the person
+	ByAdmin  Initiator = "admin"  // an operator
+	ByPolicy Initiator = "policy" // a rule of the server
+	BySystem Initiator = "system" // the server itself
+)
+
+// About is a payload that says who brought something about and, if there is more to
+// say than the event's type does, why, with the members that the type has.
+func About(by Initiator, reason string, more map[string]any) map[string]any {
+	payload := map[string]any{"initiating_entity": string(by)}
+	if reason != "" {
+		payload["reason_admin"] = map[string]any{"en": reason}
+	}
+	maps.Copy(payload, more)
+	return payload
 }
 
 // Append writes a happening in the transaction that causes it.

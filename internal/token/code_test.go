@@ -9,6 +9,7 @@ import (
 	"github.com/sekisho-id/sekisho/internal/account"
 	"github.com/sekisho-id/sekisho/internal/db"
 	"github.com/sekisho-id/sekisho/internal/grant"
+	"github.com/sekisho-id/sekisho/internal/outbox"
 	"github.com/sekisho-id/sekisho/internal/token"
 	"github.com/sekisho-id/sekisho/oauth"
 )
@@ -184,7 +185,7 @@ func (b *bundle) disable() {
 	b.t.Helper()
 	ctx := b.t.Context()
 	err := b.db.Update(ctx, func(tx *db.Tx) error {
-		if err := b.grants.RevokeAccount(ctx, tx, b.person.ID, "test"); err != nil {
+		if err := b.grants.RevokeAccount(ctx, tx, b.person.ID, outbox.ByAdmin, "test"); err != nil {
 			return err
 		}
 		return b.people.Disable(ctx, tx, b.person.ID, account.Origin{By: "test"})
