@@ -1,0 +1,225 @@
+package courier
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/sekisho-id/sekisho/internal/db"
+	"github.com/sekisho-id/sekisho/internal/outbox"
+)
+
+const (
+	atOnce    = 8 // requests to one stream
+	tolerated = 4 // failures in a row, of a stream that answers, before it waits
+)
+
+// health is how sending to a stream goes.
+type health struct {
+	failures     int // rounds in a row that failed
+	retryAt      time.Time
+	failingSince time.Time
+}
+
+// lane sends what is due in one stream. Its messages wait for nobody else's.
+type lane struct {
+	dispatch *dispatcher
+	bucket   int
+
+	mu      sync.Mutex
+	to      place
+	enabled bool
+	health  health
+	streak  int // failures in a row that did not make it wait yet
+	width   int // requests at once: 1 after a failure, more with each success
+
+	// of the dispatcher's round, under its lock
+	busy    bool
+	dirty   bool      // something may be due
+	nextDue time.Time // zero: nothing is pending
+}
+
+// adopt has the lane send to the place as it is now.
+func (l *lane) adopt(to place, anew bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	before := l.to.stream
+	if s := to.stream; s != nil && (anew || before == nil || !s.UpdatedAt.Equal(before.UpdatedAt)) {
+		l.health = health{failures: s.Failures, retryAt: s.RetryAt, failingSince: s.FailingSince}
+		l.streak, l.width = 0, atOnce
+		if s.Failures > 0 {
+			l.width = 1
+		}
+	}
+	if l.width == 0 {
+		l.width = atOnce
+	}
+	l.to, l.enabled = to, true
+}
+
+func (l *lane) disable() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.enabled = false
+}
+
+// mayGo reports whether a request may be sent now, and how many at once.
+func (l *lane) mayGo(now time.Time) (to place, width int, ok bool) {
+	if !l.dispatch.holds(l.bucket, now) {
+		return place{}, 0, false
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.to, l.width, l.enabled && !now.Before(l.health.retryAt)
+}
+
+// run sends what is due until nothing is or it may not go on, and says when
+// something is due next.
+func (l *lane) run(ctx context.Context) (nextDue time.Time) {
+	var (
+		queue  []outbox.Delivery
+		flying = map[int64]bool{}
+		landed = make(chan int64, atOnce)
+		look   = true // something may have become due since the last look
+	)
+	for {
+		now := l.dispatch.Now()
+		to, width, ok := l.mayGo(now)
+		if !ok {
+			queue = nil
+		} else if len(queue) == 0 && look {
+			queue, look = l.due(ctx, now, to.id, flying, width == 1), false
+		}
+		for len(queue) > 0 && len(flying) < width {
+			d := queue[0]
+			queue = queue[1:]
+			flying[d.Seq] = true
+			go func() {
+				l.dispatch.settler.settle(l.try(ctx, to, &d))
+				landed <- d.Seq
+			}()
+			to, width, ok = l.mayGo(l.dispatch.Now())
+			if !ok {
+				queue = nil
+			}
+		}
+		if len(flying) == 0 {
+			return l.next(ctx, to.id)
+		}
+		delete(flying, <-landed)
+		look = true
+	}
+}
+
+// due reads what can be sent beside what is under way. The first after a failure
+// is any of them, since the one that failed may be at fault itself.
+func (l *lane) due(ctx context.Context, now time.Time, stream string, flying map[int64]bool, shuffled bool) []outbox.Delivery {
+	const ahead = 4 * atOnce
+	var found []outbox.Delivery
+	err := l.dispatch.DB.Read(ctx, func(tx *db.Tx) (err error) {
+		found, err = outbox.Due(ctx, tx, stream, now, ahead+len(flying))
+		return err
+	})
+	if err != nil {
+		l.dispatch.report("look for what is due", err)
+		return nil
+	}
+	queue := found[:0]
+	for _, d := range found {
+		if !flying[d.Seq] {
+			queue = append(queue, d)
+		}
+	}
+	if shuffled {
+		rand.Shuffle(len(queue), func(i, j int) { queue[i], queue[j] = queue[j], queue[i] })
+	}
+	return queue
+}
+
+// next says when something is due.
+func (l *lane) next(ctx context.Context, stream string) (at time.Time) {
+	err := l.dispatch.DB.Read(ctx, func(tx *db.Tx) (err error) {
+		at, _, err = outbox.NextDue(ctx, tx, stream)
+		return err
+	})
+	if err != nil {
+		l.dispatch.report("look for what is due", err)
+		return l.dispatch.Now()
+	}
+	return at
+}
+
+// try sends one delivery and decides what becomes of it and of the stream.
+func (l *lane) try(ctx context.Context, to place, d *outbox.Delivery) *outcome {
+	came := l.dispatch.send(ctx, to, d)
+	now := l.dispatch.Now()
+	o := &outcome{to: to, delivery: d, answer: came, at: now}
+	switch came.verdict {
+	case delivered:
+		o.state = outbox.StateDone
+	case rejected:
+		o.state = outbox.StateDead
+	case throttled:
+		o.state, o.dueAt = outbox.StatePending, now.Add(came.wait)
+	case failed:
+		o.state, o.dueAt = outbox.StatePending, now.Add(fast.wait(d.Attempts))
+	case unwelcome:
+		o.state, o.dueAt = outbox.StatePending, now.Add(slow.wait(d.Attempts))
+	}
+	if o.state == outbox.StatePending && d.Attempts+1 >= leastTries && now.Sub(d.CreatedAt) > worthSending {
+		o.state = outbox.StateDead
+	}
+	l.feel(o)
+	return o
+}
+
+// feel takes an answer into the health of the stream, and tells the outcome what
+// of it has to be written down.
+func (l *lane) feel(o *outcome) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now, before := o.at, l.health
+	switch o.answer.verdict {
+	case delivered, rejected:
+		l.streak, l.width = 0, min(2*l.width, atOnce)
+		l.health = health{}
+		o.recovered = before.failures > 0
+	case throttled:
+		if at := now.Add(o.answer.wait); at.After(l.health.retryAt) {
+			l.health.retryAt = at
+		}
+		l.width = 1
+	case failed, unwelcome:
+		if now.Before(l.health.retryAt) {
+			break // one of those that were under way when it began to wait
+		}
+		if l.streak++; o.answer.verdict == failed && !o.answer.silent && before.failures == 0 && l.streak < tolerated {
+			break
+		}
+		l.wait(now, o)
+	}
+	if l.health != before {
+		written := l.health
+		o.health = &written
+	}
+}
+
+// wait has the whole stream wait after a failure. One that somebody has to do
+// something about, and nobody does, is paused.
+func (l *lane) wait(now time.Time, o *outcome) {
+	if l.health.failingSince.IsZero() {
+		l.health.failingSince = now
+	}
+	waits := streamAnswers
+	switch {
+	case o.answer.verdict == unwelcome:
+		waits = slow
+		o.pause = o.to.stream != nil && now.Sub(l.health.failingSince) >= pauseAfter
+	case o.answer.silent:
+		waits = streamSilent
+	}
+	l.health.retryAt = now.Add(waits.wait(l.health.failures))
+	l.health.failures++
+	l.streak, l.width = 0, 1
+}
