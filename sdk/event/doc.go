@@ -35,7 +35,7 @@
 // (RFC 8936). Handlers are the same.
 //
 //	streams := &event.Streams{Client: client}
-//	stream, err := streams.Create(ctx, event.Stream{Delivery: event.Delivery{Method: oauth.DeliveryPoll}})
+//	stream, err := streams.Ensure(ctx, event.Stream{Delivery: event.Delivery{Method: oauth.DeliveryPoll}})
 //	err = receiver.Poll(ctx, client, stream.ID) // until ctx ends
 //
 // # Sessions that end, accounts that are closed

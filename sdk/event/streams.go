@@ -131,6 +131,31 @@ func (s *Streams) Create(ctx context.Context, stream Stream) (*Stream, error) {
 	return &made, s.streams(ctx, http.MethodPost, "", stream, &made)
 }
 
+// Ensure sees to it, at the start of a program, that this client's stream is as
+// given: it makes the stream, or replaces the one there is.
+func (s *Streams) Ensure(ctx context.Context, stream Stream) (*Stream, error) {
+	found, err := s.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if len(found) == 0 {
+		made, err := s.Create(ctx, stream)
+		var refusal *oauth.Error
+		if !errors.As(err, &refusal) || refusal.HTTPStatus() != http.StatusConflict {
+			return made, err
+		}
+		// Another replica was faster.
+		if found, err = s.List(ctx); err != nil {
+			return nil, err
+		}
+		if len(found) == 0 {
+			return nil, refusal
+		}
+	}
+	stream.ID = found[0].ID
+	return s.Replace(ctx, stream)
+}
+
 // Get reads a stream (SSF 1.0 §8.1.1.2).
 func (s *Streams) Get(ctx context.Context, id string) (*Stream, error) {
 	var found Stream

@@ -3,6 +3,7 @@ package event_test
 import (
 	"errors"
 	"net/http"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -123,6 +124,28 @@ func TestStreamsFromMakingToDeleting(t *testing.T) {
 	}
 	if n := issuer.Count("/.well-known/ssf-configuration"); n != 1 {
 		t.Errorf("asked %d times for the configuration", n)
+	}
+}
+
+func TestEnsureMakesOrReplacesTheStream(t *testing.T) {
+	t.Parallel()
+	_, streams := setupStreams(t)
+	poll := event.Stream{Delivery: event.Delivery{Method: oauth.DeliveryPoll}}
+	var wait sync.WaitGroup
+	for range 10 { // replicas that start together
+		wait.Go(func() {
+			if made, err := streams.Ensure(t.Context(), poll); err != nil || made.ID != "stream-1" {
+				t.Errorf("got %+v, %v", made, err)
+			}
+		})
+	}
+	wait.Wait()
+	poll.Description = "coins"
+	if changed, err := streams.Ensure(t.Context(), poll); err != nil || changed.Description != "coins" {
+		t.Errorf("got %+v, %v", changed, err)
+	}
+	if found, err := streams.List(t.Context()); err != nil || len(found) != 1 {
+		t.Errorf("got %+v, %v", found, err)
 	}
 }
 

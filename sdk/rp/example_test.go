@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto"
 	"crypto/sha256"
+	"database/sql"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -241,4 +242,15 @@ func ExampleClient_LogoutURL() {
 		}
 		http.Redirect(w, r, logout, http.StatusSeeOther)
 	})
+}
+
+// A web site ends its own session when somebody signs out of the group.
+func ExampleClient_LogoutHandler() {
+	var client *rp.Client // of rp.Discover
+	var db *sql.DB        // where the site keeps its sessions, with the sid of their ID token
+
+	http.Handle("POST /signed-out", client.LogoutHandler(func(ctx context.Context, logout rp.Logout) error {
+		_, err := db.ExecContext(ctx, "DELETE FROM session WHERE sid = $1 OR $1 = '' AND subject = $2", logout.SessionID, logout.Subject)
+		return err
+	}))
 }
