@@ -135,17 +135,40 @@ func TestPlatformEventsOfAnotherFormAreRefused(t *testing.T) {
 	r.want("callers that are none", r.sendSET(r.issuer.SET(set)), http.StatusBadRequest, event.InvalidRequest)
 }
 
-func TestAPlatformEventMayComeWithACredential(t *testing.T) {
+// platformCredential proves a body of the platform's own.
+func (r *receiving) platformCredential(subject, eventType, body string) string {
+	c := r.issuer.DeliveryClaims("", "crypto", []byte(body))
+	c["events"] = claims{eventType: c["events"].(map[string]any)[issuertest.ItemSold]}
+	c["sub"], c["azp"], c["toe"] = subject, event.Platform, r.issuer.Clock.Now().Unix()
+	return r.issuer.EventToken(c)
+}
+
+func TestPlatformEventsMayComeWithACredential(t *testing.T) {
 	t.Parallel()
 	r, guard := setupGuarded(t)
-	token := r.token("alice", "market-app.web", "s1")
-	body := `{"callers":[{"subsystem":"market-app","sub":"alice.market-app"}]}`
-	c := r.issuer.DeliveryClaims("alice", "crypto", []byte(body))
-	c["events"] = claims{oauth.EventAccountDisabled: c["events"].(map[string]any)[issuertest.ItemSold]}
-	c["azp"] = event.Platform
-	c["toe"] = r.issuer.Clock.Now().Unix()
-	r.want("account-disabled", r.sendCredential(r.issuer.EventToken(c), body), http.StatusAccepted, "")
-	r.wantGuard(guard, "alice's", token, false)
+	first, second, own := r.token("alice", "market-app.web", "s1"), r.token("alice", "market-app.web", "s2"), r.token("alice", "crypto.web", "s1")
+	body := `{"sid":"s1.crypto","callers":[{"subsystem":"market-app","sub":"alice.market-app","sid":"s1.market-app"}]}`
+	r.want("session-revoked", r.sendCredential(r.platformCredential("alice.crypto", oauth.EventSessionRevoked, body), body), http.StatusAccepted, "")
+	r.wantGuard(guard, "of the session", first, false)
+	r.wantGuard(guard, "of the session here", own, false)
+	r.wantGuard(guard, "of another session", second, true)
+	body = `{"callers":[{"subsystem":"market-app","sub":"alice.market-app"}]}`
+	r.want("account-disabled", r.sendCredential(r.platformCredential("alice.crypto", oauth.EventAccountDisabled, body), body), http.StatusAccepted, "")
+	r.wantGuard(guard, "of the account", second, false)
+
+	body = `{"sid":1}`
+	r.want("a session that is none", r.sendCredential(r.platformCredential("alice.crypto", oauth.EventSessionRevoked, body), body), http.StatusBadRequest, event.InvalidRequest)
+
+	var got event.Event
+	r.receiver.Handle(oauth.EventVerification, func(_ context.Context, _ *sql.Tx, e *event.Event) error {
+		got = *e
+		return nil
+	})
+	body = `{"state":"state-1"}`
+	r.want("verification", r.sendCredential(r.platformCredential("stream-1", oauth.EventVerification, body), body), http.StatusAccepted, "")
+	if got.Stream != "stream-1" || got.Subject != "" || got.Publisher != event.Platform {
+		t.Errorf("got %+v", got)
+	}
 }
 
 // memoryStore is a mapping's store without a database.

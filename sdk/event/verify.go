@@ -148,7 +148,7 @@ func (r *Receiver) verifyCredential(ctx context.Context, compact string, body []
 	if err != nil {
 		return nil, err
 	}
-	return &Event{
+	e := &Event{
 		Issuer:     claims.Issuer,
 		ID:         claims.ID,
 		Type:       eventType,
@@ -156,17 +156,39 @@ func (r *Receiver) verifyCredential(ctx context.Context, compact string, body []
 		Subject:    claims.Subject,
 		HappenedAt: happenedAt(claims.HappenedAt, claims.IssuedAt),
 		Data:       body,
-	}, nil
+	}
+	if publisher == Platform {
+		return e, readPlatform(e)
+	}
+	return e, nil
 }
 
-// publisherOf holds the party that published an event against the type of it.
-// The issuer has done so too; where Config.Publishers says whose the types are,
+// readPlatform reads what a Security Event Token has in its sub_id: here sub is
+// the stream where the event is about one, and the body names the session.
+func readPlatform(e *Event) error {
+	if e.Type == oauth.EventVerification || e.Type == oauth.EventStreamUpdated {
+		e.Subject, e.Stream = "", e.Subject
+		return nil
+	}
+	var about struct {
+		Session string `json:"sid"`
+	}
+	if err := json.Unmarshal(e.Data, &about); err != nil {
+		return refuse(InvalidRequest, "The event is not of the form of its type.")
+	}
+	e.Session = about.Session
+	return nil
+}
+
+// publisherOf holds the party that published an event against the type of it:
+// the client that delivers, the subsystem for which the hub does, or the
+// platform. The issuer has done so too; where Config.Publishers says whose the types are,
 // nothing hangs on that.
 func (r *Receiver) publisherOf(eventType, party string) (string, error) {
 	publisher := rp.SubsystemOf(party)
 	switch {
-	case publisher == "" || party == publisher && party != Platform:
-		return "", refuse(AccessDenied, "The event credential does not say which client published the event.")
+	case publisher == "":
+		return "", refuse(AccessDenied, "The event credential does not say who published the event.")
 	case ofPlatform(eventType) != (publisher == Platform):
 		return "", refuse(AccessDenied, "The type of the event is not one of its publisher's.")
 	}
