@@ -21,6 +21,8 @@ type serveCommand struct {
 	TLSCert    string   `env:"SEKISHO_TLS_CERT" placeholder:"FILE" help:"Certificate chain, where no proxy terminates TLS."`
 	TLSKey     string   `env:"SEKISHO_TLS_KEY" placeholder:"FILE" help:"Private key of the certificate."`
 	TrustProxy []string `env:"SEKISHO_TRUST_PROXY" placeholder:"NETWORK" help:"Proxies whose X-Forwarded-For is believed."`
+
+	EventNetworks []string `env:"SEKISHO_EVENT_NETWORKS" placeholder:"NETWORK" help:"Private networks where receivers of events may be that belong to the group, for example 10.1.0.0/16. Third parties reach public addresses only."`
 }
 
 func (c serveCommand) Run(ctx context.Context, term terminal) (err error) {
@@ -32,6 +34,9 @@ func (c serveCommand) Run(ctx context.Context, term terminal) (err error) {
 	}
 	if config.TrustProxy, err = prefixes(c.TrustProxy); err != nil {
 		return fmt.Errorf("--trust-proxy: %w", err)
+	}
+	if config.EventNetworks, err = prefixes(c.EventNetworks); err != nil {
+		return fmt.Errorf("--event-networks: %w", err)
 	}
 	config.GroupFile, config.Version = c.Group, version()
 	config.Listen, config.OpsListen = c.Listen, c.OpsListen

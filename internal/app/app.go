@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync/atomic"
 
+	"github.com/sekisho-id/sekisho/internal/courier"
 	"github.com/sekisho-id/sekisho/internal/mint"
 	"github.com/sekisho-id/sekisho/internal/pairwise"
 	"github.com/sekisho-id/sekisho/internal/signin"
@@ -19,6 +20,7 @@ type App struct {
 	*Rooms
 	Pairwise *pairwise.Pairwise
 	Mint     *mint.Mint
+	Courier  *courier.Courier
 
 	issuer   string
 	metrics  *metrics
@@ -81,6 +83,15 @@ func (a *App) build(ctx context.Context) error {
 		DB: a.DB, Registry: a.Registry, Grants: a.Grants, Pairwise: a.Pairwise, Mint: a.Mint,
 		Audit: a.Audit, Budgets: budgets, TrustProxy: c.TrustProxy, Now: c.Now,
 	})
+	a.Courier, err = courier.New(ctx, courier.Config{
+		DB: a.DB, Registry: a.Registry, People: a.People, Grants: a.Grants, Pairwise: a.Pairwise, Mint: a.Mint,
+		Keys: a.Keys, Audit: a.Audit, Logger: c.Logger, TrustProxy: c.TrustProxy, Networks: c.EventNetworks,
+		RootCAs: c.EventRoots, Observe: a.metrics.observeEvent, Now: c.Now,
+	})
+	if err != nil {
+		return err
+	}
+	a.metrics.registry.MustRegister(eventBacklog{a.Courier})
 	return nil
 }
 

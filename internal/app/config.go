@@ -1,6 +1,7 @@
 package app
 
 import (
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
@@ -27,6 +28,9 @@ type Config struct {
 	TLSCert    string // certificate and key files; both or none (a proxy terminates TLS)
 	TLSKey     string
 	TrustProxy []netip.Prefix // peers whose X-Forwarded-For is believed
+
+	EventNetworks []netip.Prefix // private networks where receivers of events may be that belong to the group
+	EventRoots    *x509.CertPool // whom receivers of events have their certificates from; nil: the system's
 
 	PPIDSecrets      [][]byte // one 32-byte secret per PPID key generation, oldest first
 	KeyEncryptionKey []byte   // 32 bytes; seals private keys in the database

@@ -20,6 +20,7 @@ type metrics struct {
 	registry *prometheus.Registry
 	requests *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
+	events   *eventMetrics
 }
 
 func newMetrics(version string) *metrics {
@@ -32,12 +33,13 @@ func newMetrics(version string) *metrics {
 			Name: "sekisho_http_request_seconds", Help: "Time to answer, by route.",
 			Buckets: []float64{.0002, .0005, .001, .002, .005, .01, .025, .05, .1, .25, .5, 1, 2.5},
 		}, []string{"route"}),
+		events: newEventMetrics(),
 	}
 	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "sekisho_build_info", Help: "Always 1; the labels say what runs.",
 	}, []string{"version", "go"})
 	build.WithLabelValues(version, runtime.Version()).Set(1)
-	m.registry.MustRegister(m.requests, m.seconds, build,
+	m.registry.MustRegister(m.requests, m.seconds, build, m.events.tries, m.events.seconds,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

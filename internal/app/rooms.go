@@ -10,6 +10,7 @@ import (
 
 	"github.com/sekisho-id/sekisho/internal/account"
 	"github.com/sekisho-id/sekisho/internal/audit"
+	"github.com/sekisho-id/sekisho/internal/courier"
 	"github.com/sekisho-id/sekisho/internal/db"
 	"github.com/sekisho-id/sekisho/internal/grant"
 	"github.com/sekisho-id/sekisho/internal/keyring"
@@ -74,9 +75,12 @@ func (r *Rooms) open(ctx context.Context) error {
 	return err
 }
 
-// clientsRemoved ends what removed clients hold. The registry stands below the
-// grants, so it is told where to call.
+// clientsRemoved ends what removed clients hold, their streams of events with it.
+// The registry stands below the grants, so it is told where to call.
 func (r *Rooms) clientsRemoved(ctx context.Context, tx *db.Tx, clients []string) error {
+	if err := courier.RemoveClients(ctx, tx, clients); err != nil {
+		return err
+	}
 	return r.Grants.RevokeClients(ctx, tx, clients)
 }
 
@@ -160,6 +164,12 @@ func PlanGroup(ctx context.Context, database string, group *registry.Group) (reg
 // EachAuditRecord gives the records that match, oldest first, to each. It needs
 // no secrets.
 func EachAuditRecord(ctx context.Context, database string, query audit.Query, each func(audit.Record) error) error {
+	return WithDatabase(ctx, database, func(opened *db.DB) error { return eachPage(ctx, opened, query, each) })
+}
+
+// WithDatabase opens the database of an installation for work that needs no
+// secrets. It makes none where there is none.
+func WithDatabase(ctx context.Context, database string, work func(*db.DB) error) error {
 	if path, ok := db.File(database); ok {
 		if _, err := os.Stat(path); err != nil {
 			return fmt.Errorf("database: %w", err)
@@ -169,7 +179,7 @@ func EachAuditRecord(ctx context.Context, database string, query audit.Query, ea
 	if err != nil {
 		return err
 	}
-	return errors.Join(eachPage(ctx, opened, query, each), opened.Close())
+	return errors.Join(work(opened), opened.Close())
 }
 
 func eachPage(ctx context.Context, opened *db.DB, query audit.Query, each func(audit.Record) error) error {

@@ -134,16 +134,18 @@ func tlsConfig(certificate tls.Certificate) *tls.Config {
 }
 
 // backgroundWork is what runs beside requests until ctx ends: following changes
-// of other processes, writing the audit queue, turning keys, deleting what has
-// expired.
+// of other processes, writing the audit queue, bringing events to their
+// receivers, turning keys, deleting what has expired.
 func (a *App) backgroundWork(ctx context.Context) *errgroup.Group {
 	group := &errgroup.Group{}
 	group.Go(func() error { return a.DB.Follow(ctx) })
 	group.Go(func() error { return a.Audit.Run(ctx) })
+	group.Go(func() error { return a.Courier.Run(ctx) })
 	group.Go(func() error { a.every(ctx, maintainEvery, "turn signing keys", a.Keys.Maintain); return nil })
 	group.Go(func() error { a.every(ctx, sweepEvery, "delete expired grants", a.Grants.Sweep); return nil })
 	group.Go(func() error { a.every(ctx, sweepEvery, "delete expired sign-in requests", a.signin.Sweep); return nil })
 	group.Go(func() error { a.every(ctx, sweepEvery, "delete expired throttles", a.People.Sweep); return nil })
+	group.Go(func() error { a.every(ctx, sweepEvery, "delete old events", a.Courier.Sweep); return nil })
 	group.Go(func() error { a.every(ctx, auditSweepEvery, "delete old audit records", a.sweepAudit); return nil })
 	return group
 }

@@ -82,6 +82,21 @@ func LastSeq(ctx context.Context, tx *db.Tx) (seq int64, err error) {
 	return seq, err
 }
 
+// LastFault is why something of the stream failed, as a short look at what is
+// pending first and what died last tells; empty if it does not.
+func LastFault(ctx context.Context, tx *db.Tx, stream string) (fault string, err error) {
+	const look = 20
+	err = tx.Row(ctx, `SELECT COALESCE((SELECT fault FROM
+			(SELECT seq, fault FROM delivery WHERE stream = $1 AND state = 'pending' ORDER BY seq LIMIT $2) AS first
+			WHERE fault <> '' ORDER BY seq LIMIT 1),
+		(SELECT fault FROM delivery WHERE stream = $1 AND state = 'dead' ORDER BY seq DESC LIMIT 1), '')`,
+		stream, look).Scan(&fault)
+	if err != nil {
+		return "", fmt.Errorf("outbox: %w", err)
+	}
+	return fault, nil
+}
+
 // Count is how many deliveries of a stream stand where.
 type Count struct {
 	Stream        string
