@@ -39,6 +39,14 @@ const (
 	AccountDeleted  Event = "account.deleted"
 	PasswordChanged Event = "password.changed"
 
+	EventsPublished Event = "events.published"
+	EventsRefused   Event = "events.refused"
+	StreamCreated   Event = "stream.created"
+	StreamChanged   Event = "stream.changed"
+	StreamDeleted   Event = "stream.deleted"
+	StreamPaused    Event = "stream.paused" // by the server, after failures
+	StreamFaults    Event = "stream.faults" // the receiver says that it cannot take events
+
 	GroupApplied Event = "group.applied"
 	KeysMade     Event = "keys.made"
 	KeysRotated  Event = "keys.rotated"
