@@ -42,7 +42,9 @@
 //
 // With Config.Guard the events of the platform itself reach the guard of the
 // subsystem's API before anything else: the tokens of an ended session or a
-// closed account are refused from then on, though they have not expired.
+// closed account are refused from then on, though they have not expired. An event
+// is delivered to one of several replicas; Receiver.Follow tells the others, and
+// those that start later, through the database they share.
 //
 // # What the package does not do
 //

@@ -15,3 +15,8 @@ func TestSQLInboxOnPostgreSQL(t *testing.T) {
 	dsn := postgrestest.Start(t) + " default_transaction_isolation=serializable"
 	exerciseSQLInbox(t, event.PostgreSQL, openEventDB(t, "pgx", dsn))
 }
+
+func TestReplicasFollowOneAnotherOnPostgreSQL(t *testing.T) {
+	t.Parallel()
+	exerciseFollow(t, event.PostgreSQL, openEventDB(t, "pgx", postgrestest.Start(t)))
+}

@@ -19,7 +19,9 @@ const (
 // SQLInbox remembers events in a table of the subsystem's own database,
 // sekisho_event_inbox(issuer, event_id, handled_at). An event is marked in the
 // transaction that its handler writes in: both are kept or none. All replicas
-// share the table. Rows go by themselves once nothing can come again.
+// share the table. A second one, sekisho_event_heard, holds for a quarter of an
+// hour what the guards of all replicas must know (Receiver.Follow). Rows go by
+// themselves once nothing can come again.
 type SQLInbox struct {
 	DB      *sql.DB
 	Dialect Dialect
@@ -52,9 +54,21 @@ func (s *SQLInbox) Migrate(ctx context.Context) error {
 			PRIMARY KEY (issuer, event_id)
 		)`,
 		"CREATE INDEX IF NOT EXISTS sekisho_event_inbox_age ON sekisho_event_inbox (handled_at)",
+		`CREATE TABLE IF NOT EXISTS sekisho_event_heard (
+			issuer      TEXT   NOT NULL,
+			event_id    TEXT   NOT NULL,
+			heard_at    BIGINT NOT NULL,
+			type        TEXT   NOT NULL,
+			subject     TEXT   NOT NULL,
+			session     TEXT   NOT NULL,
+			happened_at BIGINT NOT NULL,
+			data        TEXT   NOT NULL,
+			PRIMARY KEY (issuer, event_id)
+		)`,
+		"CREATE INDEX IF NOT EXISTS sekisho_event_heard_age ON sekisho_event_heard (heard_at)",
 	} {
 		if _, err := s.DB.ExecContext(ctx, statement); err != nil {
-			return fmt.Errorf("event: making the table sekisho_event_inbox: %w", err)
+			return fmt.Errorf("event: making the tables of the inbox: %w", err)
 		}
 	}
 	return nil
@@ -124,15 +138,23 @@ func (s *SQLInbox) sweep(ctx context.Context) {
 	if !due {
 		return
 	}
-	gone, err := s.DB.ExecContext(ctx, `DELETE FROM sekisho_event_inbox WHERE (issuer, event_id) IN
-		(SELECT issuer, event_id FROM sekisho_event_inbox WHERE handled_at < $1 ORDER BY handled_at LIMIT $2)`,
-		now.Add(-inboxLife).UnixMilli(), sweepRows)
-	if err != nil {
-		return
+	more := false
+	for statement, before := range map[string]time.Time{
+		`DELETE FROM sekisho_event_inbox WHERE (issuer, event_id) IN
+			(SELECT issuer, event_id FROM sekisho_event_inbox WHERE handled_at < $1 ORDER BY handled_at LIMIT $2)`: now.Add(-inboxLife),
+		`DELETE FROM sekisho_event_heard WHERE (issuer, event_id) IN
+			(SELECT issuer, event_id FROM sekisho_event_heard WHERE heard_at < $1 ORDER BY heard_at LIMIT $2)`: now.Add(-heardLife),
+	} {
+		gone, err := s.DB.ExecContext(ctx, statement, before.UnixMilli(), sweepRows)
+		if err != nil {
+			return
+		}
+		rows, err := gone.RowsAffected()
+		more = more || err == nil && rows == sweepRows
 	}
-	if rows, err := gone.RowsAffected(); err == nil && rows == sweepRows {
+	if more {
 		s.mu.Lock()
-		s.sweepAt = time.Time{} // there is more
+		s.sweepAt = time.Time{}
 		s.mu.Unlock()
 	}
 }

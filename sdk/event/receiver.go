@@ -40,7 +40,8 @@ type Config struct {
 	Users   func(ctx context.Context, subject string) (internalID string, err error)
 
 	// Guard refuses the tokens of sessions and accounts that the platform says
-	// have ended. The subsystem must receive the platform's events.
+	// have ended. The subsystem must receive the platform's events. Where an
+	// API has several replicas, each runs Follow.
 	Guard *rs.Guard
 
 	// Publishers are the subsystems whose events are taken, by the audience
@@ -252,6 +253,9 @@ func (r *Receiver) take(ctx context.Context, e *Event) error {
 	// The guard first, and each time: it forgets with the process, the inbox
 	// does not.
 	if err := r.applyPlatform(e); err != nil {
+		return err
+	}
+	if err := r.share(ctx, e); err != nil {
 		return err
 	}
 	r.mu.RLock()

@@ -7,6 +7,7 @@ import (
 	"database/sql"
 	"errors"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -227,6 +228,28 @@ func TestNewReceiverRefuses(t *testing.T) {
 		config.HTTPClient = receiverClient(t)
 		if _, err := event.NewReceiver(t.Context(), config); err == nil {
 			t.Errorf("%s: accepted", name)
+		}
+	}
+}
+
+// What one pushed token costs, beside an inbox that costs nothing.
+func BenchmarkReceiver(b *testing.B) {
+	issuer := issuertest.New()
+	defer issuer.Close()
+	receiver, err := event.NewReceiver(b.Context(), event.Config{Issuer: issuer.URL, Audience: "crypto", Now: issuer.Clock.Now, Inbox: failing{}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	receiver.Handle(issuertest.ItemSold, func(context.Context, *sql.Tx, *event.Event) error { return nil })
+	token := issuer.SET(issuer.SETClaims("alice", "crypto", issuertest.ItemSold, map[string]any{"item": "a lamp"}))
+	b.ReportAllocs()
+	for b.Loop() {
+		request := httptest.NewRequest(http.MethodPost, "/events", strings.NewReader(token))
+		request.Header.Set("Content-Type", "application/secevent+jwt")
+		answer := httptest.NewRecorder()
+		receiver.ServeHTTP(answer, request)
+		if answer.Code != http.StatusAccepted {
+			b.Fatal(answer.Code, answer.Body)
 		}
 	}
 }

@@ -19,8 +19,7 @@ const (
 // the tokens that they call with. At is when the session ended.
 //
 // An event.Receiver with this guard calls it for the platform's events. It
-// tells this process alone: where several serve one API, hand the event on to
-// the others.
+// tells this process alone; event.Receiver.Follow tells the other replicas.
 func (g *Guard) EndSession(subsystem, sessionID string, at time.Time) {
 	g.ended.end(endingOf{session, subsystem, sessionID}, at, g.now())
 }
