@@ -94,11 +94,17 @@ func (r *Registry) Apply(ctx context.Context, group *Group, by string) (Plan, er
 		return Plan{}, fmt.Errorf("registry: write the document: %w", err)
 	}
 	var plan Plan
+	var holds int64 // the revision that holds when this is done
 	err = r.config.DB.Update(ctx, func(tx *db.Tx) error {
+		// One after the other, each on what the one before has made.
+		if err := lockRealm(ctx, tx); err != nil {
+			return err
+		}
 		held, err := newestRevision(ctx, tx)
 		if err != nil {
 			return err
 		}
+		holds = held.id
 		old, err := held.group()
 		if err != nil {
 			return err
@@ -115,8 +121,12 @@ func (r *Registry) Apply(ctx context.Context, group *Group, by string) (Plan, er
 			return nil
 		}
 		next := revision{id: held.id + 1, document: string(document)}
+		holds = next.id
 		return r.write(ctx, tx, group, next, plan, by)
 	})
+	if err == nil && r.Current().Revision < holds {
+		err = r.load(ctx) // another has just applied an equal group
+	}
 	if err != nil {
 		return Plan{}, fmt.Errorf("registry: apply: %w", err)
 	}
