@@ -47,6 +47,13 @@ const (
 	StreamPaused    Event = "stream.paused" // by the server, after failures
 	StreamFaults    Event = "stream.faults" // the receiver says that it cannot take events
 
+	RegistrationOpened  Event = "registration.opened" // an initial access token was made
+	RegistrationClosed  Event = "registration.closed"
+	RegistrationRefused Event = "registration.refused"
+	ClientRegistered    Event = "client.registered" // by a third party itself
+	ClientChanged       Event = "client.changed"
+	ClientRemoved       Event = "client.removed"
+
 	GroupApplied Event = "group.applied"
 	KeysMade     Event = "keys.made"
 	KeysRotated  Event = "keys.rotated"

@@ -12,13 +12,15 @@ import (
 
 // builder links a declared group into a snapshot.
 type builder struct {
-	group    *Group
-	sectors  map[string]Sector
-	snapshot *Snapshot
+	group      *Group
+	sectors    map[string]Sector
+	registered []Registered
+	snapshot   *Snapshot
 }
 
-// build makes the snapshot of a checked group; of nil, an empty one.
-func build(group *Group, sectors map[string]Sector) (*Snapshot, error) {
+// build makes the snapshot of a checked group with the clients registered in
+// it; of nil, an empty one.
+func build(group *Group, sectors map[string]Sector, registered []Registered) (*Snapshot, error) {
 	s := &Snapshot{
 		clients:    map[string]*Client{},
 		subsystems: map[string]*Subsystem{},
@@ -36,7 +38,7 @@ func build(group *Group, sectors map[string]Sector) (*Snapshot, error) {
 		return s, nil
 	}
 	s.Name, s.Issuer, s.self.Audience = group.Name, group.Issuer, group.Issuer
-	b := &builder{group: group, sectors: sectors, snapshot: s}
+	b := &builder{group: group, sectors: sectors, registered: registered, snapshot: s}
 	b.addResource(s.self)
 	for _, name := range sortedKeys(group.Subsystems) {
 		if err := b.addSubsystem(name); err != nil {
@@ -107,22 +109,49 @@ func (b *builder) addSubsystem(name string) error {
 		b.addResource(subsystem.Resource)
 	}
 	for _, short := range sortedKeys(declared.Clients) {
-		client, err := newClient(subsystem, short, declared.Clients[short])
+		client, err := newClient(subsystem, clientID(name, short), declared.Clients[short])
 		if err != nil {
 			return fmt.Errorf("client %s: %w", short, err)
 		}
 		subsystem.Clients = append(subsystem.Clients, client)
 		b.snapshot.clients[client.ID] = client
 	}
+	if err := b.addRegistered(subsystem); err != nil {
+		return err
+	}
 	b.snapshot.subsystems[name] = subsystem
 	b.snapshot.sorted = append(b.snapshot.sorted, subsystem)
 	return nil
 }
 
+// addRegistered adds the clients that a subsystem registered itself. People are
+// told whose they are, since nobody but their bearer chose their names.
+func (b *builder) addRegistered(subsystem *Subsystem) error {
+	if !subsystem.Scenario.AllowsRegistration() {
+		return nil
+	}
+	for _, registered := range b.registered {
+		if registered.Subsystem != subsystem.Name {
+			continue
+		}
+		client, err := newClient(subsystem, registered.ID, registered.Declared)
+		if err != nil {
+			return fmt.Errorf("registered client %s: %w", registered.ID, err)
+		}
+		if registered.Declared.Name != (Text{}) {
+			client.Name = registered.Declared.Name.of(subsystem.DisplayName)
+		}
+		subsystem.Clients = append(subsystem.Clients, client)
+		b.snapshot.clients[client.ID] = client
+	}
+	slices.SortFunc(subsystem.Clients, func(a, b *Client) int { return strings.Compare(a.ID, b.ID) })
+	return nil
+}
+
 // newClient makes the client of a declaration.
-func newClient(subsystem *Subsystem, short string, declared *GroupClient) (*Client, error) {
+func newClient(subsystem *Subsystem, id string, declared *GroupClient) (*Client, error) {
 	client := &Client{
-		ID:                     clientID(subsystem.Name, short),
+		ID:                     id,
 		Name:                   declared.Name,
 		Subsystem:              subsystem,
 		Type:                   declared.Type,

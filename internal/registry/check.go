@@ -101,7 +101,7 @@ func (c checker) checkScenario(path, name string, s *GroupSubsystem) bool {
 		c.lose(path+".resource", fmt.Sprintf("%s cannot have a resource, since it is %s", name, s.Scenario.described()),
 			"make it `scenario: service`, or remove `resource:`")
 	}
-	if len(s.Clients) == 0 && s.Scenario != Service {
+	if len(s.Clients) == 0 && s.Scenario != Service && !s.leftToRegister() {
 		c.value(path+".clients", fmt.Sprintf("%s has no clients, and it is nothing else: %s is a relying party only", name, s.Scenario.phrase()),
 			"write `clients:` and below it the name of each")
 	}
@@ -198,22 +198,29 @@ func (c checker) checkIdentity(path string, s *GroupSubsystem) {
 	}
 }
 
-// signsIn reports whether a client of the subsystem signs people in.
+// leftToRegister reports whether a subsystem declares no clients since its own
+// people register them. What these will be is not known here.
+func (s *GroupSubsystem) leftToRegister() bool {
+	return len(s.Clients) == 0 && s.Scenario.AllowsRegistration()
+}
+
+// signsIn reports whether a client of the subsystem signs people in, or may.
 func (s *GroupSubsystem) signsIn() bool {
 	for _, client := range s.Clients {
 		if client != nil && len(client.RedirectURIs) > 0 {
 			return true
 		}
 	}
-	return false
+	return s.leftToRegister()
 }
 
-// provesItself reports whether a client of the subsystem is confidential.
+// provesItself reports whether a client of the subsystem is confidential, or may
+// be.
 func (s *GroupSubsystem) provesItself() bool {
 	for _, client := range s.Clients {
 		if client != nil && client.Auth != AuthNone {
 			return true
 		}
 	}
-	return false
+	return s.leftToRegister()
 }

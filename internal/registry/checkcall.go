@@ -163,7 +163,7 @@ func (c callCheck) checkService() {
 	case !c.from.Scenario.AllowsClientCredentials():
 		c.value(path, fmt.Sprintf("%s cannot call for itself, since it is %s", c.From, c.from.Scenario.described()), "write the scopes under `user:`, or let a backend or a service make the call")
 		return
-	case len(c.from.Clients) == 0:
+	case len(c.from.Clients) == 0 && !c.from.leftToRegister():
 		c.value(path, fmt.Sprintf("%s has no clients, so it cannot ask for a token", c.From), "give it a client")
 		return
 	case !c.from.provesItself():

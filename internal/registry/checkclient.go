@@ -31,6 +31,8 @@ type clientCheck struct {
 	id        string
 	subsystem string
 	scenario  Scenario
+
+	registered bool // by a third party itself
 }
 
 func (c checker) checkClient(subsystem, short string) {
@@ -41,24 +43,28 @@ func (c checker) checkClient(subsystem, short string) {
 		c.lose(path, "has no value", "write what kind of client it is, as in `redirect_uris: [...]`")
 		return
 	}
-	check := clientCheck{
+	clientCheck{
 		checker: c, GroupClient: declared, path: path, id: clientID(subsystem, short),
 		subsystem: subsystem, scenario: c.group.Subsystems[subsystem].Scenario,
-	}
-	known := check.oneOf("type", string(declared.Type), clientTypes)
-	known = check.oneOf("auth", string(declared.Auth), authMethods) && known
-	check.oneOf("pkce", declared.PKCE, pkceChoices)
-	check.oneOf("id_token_alg", declared.IDTokenAlg, idTokenAlgs)
-	check.checkText(path+".name", declared.Name)
-	check.checkKeys()
+	}.checkAll()
+}
+
+// checkAll checks all that is known of the client.
+func (c clientCheck) checkAll() {
+	known := c.oneOf("type", string(c.Type), clientTypes)
+	known = c.oneOf("auth", string(c.Auth), authMethods) && known
+	c.oneOf("pkce", c.PKCE, pkceChoices)
+	c.oneOf("id_token_alg", c.IDTokenAlg, idTokenAlgs)
+	c.checkText(c.path+".name", c.Name)
+	c.checkKeys()
 	if known {
-		check.checkKind()
-		check.checkAuth()
+		c.checkKind()
+		c.checkAuth()
 	}
-	check.checkURIs()
-	check.checkOrigins()
-	if declared.Rate < 1 || declared.Rate > maxRate {
-		check.at("rate", fmt.Sprintf("%d requests a second is out of range", declared.Rate), fmt.Sprintf("write a number from 1 to %d", maxRate))
+	c.checkURIs()
+	c.checkOrigins()
+	if c.Rate < 1 || c.Rate > maxRate {
+		c.at("rate", fmt.Sprintf("%d requests a second is out of range", c.Rate), fmt.Sprintf("write a number from 1 to %d", maxRate))
 	}
 }
 
@@ -174,6 +180,10 @@ func (c clientCheck) checkURIs() {
 	c.checkPage("tos_uri", c.TOSURI)
 	c.checkPage("initiate_login_uri", c.InitiateLoginURI)
 	c.checkPage("backchannel_logout_uri", c.BackChannelLogoutURI)
+	if c.registered {
+		c.checkReached("initiate_login_uri", c.InitiateLoginURI)
+		c.checkReached("backchannel_logout_uri", c.BackChannelLogoutURI)
+	}
 	if c.InitiateLoginURI != "" && len(c.RedirectURIs) == 0 {
 		c.at("initiate_login_uri", "a client that signs nobody in has no sign-in to start", "remove it")
 	}

@@ -7,16 +7,19 @@ import (
 
 // differ writes the plan from one group to another.
 type differ struct {
-	old  *Group
-	new  *Group
-	plan *Plan
+	old        *Group
+	new        *Group
+	registered map[string][]string // clients registered in the old one, by subsystem
+	plan       *Plan
 }
 
 // Diff says in words what changes from one group to another; old may be nil.
 // Both are checked groups.
-func Diff(old, group *Group) Plan {
+func Diff(old, group *Group) Plan { return diff(old, group, nil) }
+
+func diff(old, group *Group, registered map[string][]string) Plan {
 	plan := Plan{Changes: []Change{}}
-	d := differ{old: old, new: group, plan: &plan}
+	d := differ{old: old, new: group, registered: registered, plan: &plan}
 	if old == nil {
 		d.old = new(Group)
 	}
@@ -74,6 +77,7 @@ func (d differ) diffSubsystem(name string) {
 	for _, short := range union(before.Clients, after.Clients) {
 		d.diffClient(clientID(name, short), before.Clients[short], after.Clients[short])
 	}
+	d.diffRegistered(name)
 }
 
 func (d differ) joins(name string, s *GroupSubsystem) {

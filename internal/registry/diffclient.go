@@ -43,6 +43,18 @@ func (d differ) diffClient(id string, before, after *GroupClient) {
 	}
 }
 
+// diffRegistered says what becomes of clients that a subsystem registered itself
+// and may no longer have.
+func (d differ) diffRegistered(name string) {
+	ids := d.registered[name]
+	if len(ids) == 0 || d.new.opensRegistration(name) {
+		return
+	}
+	d.loss(name, "%s loses %s that it registered itself: they get no more tokens and their sign-ins end; access tokens they still hold run out within minutes. They do not come back.",
+		name, count(len(ids), "client", "clients"))
+	d.plan.removedClients = append(d.plan.removedClients, ids...)
+}
+
 // comes says what a new client is and what can be told of it at once.
 func comes(id string, c *GroupClient) string {
 	proof := "proves itself with " + string(c.Auth)

@@ -4,7 +4,9 @@
 // It owns the group file (Parse, Schema, Diff), the whole documents kept in the
 // database (Registry.Apply), the immutable Snapshot every other room reads, the
 // table of scenarios (Scenario), the rules for redirect URIs, and client
-// authentication. It owns the tables realm, sector and registry_revision.
+// authentication. It owns the clients that third parties register themselves
+// (Registry.Register), which stand beside the declared ones, and the tables
+// realm, sector, registry_revision, registration_token and registered_client.
 //
 // It does not own people, sessions or grants, and it makes no tokens: it says
 // what is allowed, the doors do it.

@@ -1,6 +1,9 @@
 package registry
 
-import "strings"
+import (
+	"encoding/json"
+	"strings"
+)
 
 // ChangeKind says what a change does to the one it is about.
 type ChangeKind string
@@ -64,8 +67,9 @@ func (p Plan) detail() map[string]any {
 	var sentences []string
 	for _, change := range p.Changes {
 		counts[change.Kind]++
-		if size += len(change.Sentence); size <= maxAudited {
-			sentences = append(sentences, string(change.Kind)+": "+change.Sentence)
+		sentence := string(change.Kind) + ": " + change.Sentence
+		if size += writtenSize(sentence); size <= maxAudited {
+			sentences = append(sentences, sentence)
 		}
 	}
 	for kind, n := range counts {
@@ -74,4 +78,14 @@ func (p Plan) detail() map[string]any {
 	detail["changes"] = sentences
 	detail["untold"] = len(p.Changes) - len(sentences)
 	return detail
+}
+
+// writtenSize is how long a text is as JSON, where some characters take six
+// bytes.
+func writtenSize(text string) int {
+	written, err := json.Marshal(text)
+	if err != nil {
+		return maxAudited + 1 // no text does that
+	}
+	return len(written)
 }

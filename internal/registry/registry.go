@@ -37,9 +37,10 @@ type Registry struct {
 
 // state is one revision, declared and linked.
 type state struct {
-	group    *Group // nil while no group was applied
-	sectors  map[string]Sector
-	snapshot *Snapshot
+	group      *Group // nil while no group was applied
+	sectors    map[string]Sector
+	registered map[string][]string // ids of registered clients, by subsystem
+	snapshot   *Snapshot
 }
 
 // Open loads the group and follows its changes. At the first start it makes the
@@ -79,7 +80,7 @@ func (r *Registry) Plan(group *Group) (Plan, error) {
 	if err := group.checkPins(held.group, held.sectors); err != nil {
 		return Plan{}, err
 	}
-	return Diff(held.group, group), nil
+	return diff(held.group, group, held.registered), nil
 }
 
 // Apply makes a group the one that holds, in one transaction or not at all, and
@@ -116,10 +117,14 @@ func (r *Registry) Apply(ctx context.Context, group *Group, by string) (Plan, er
 		if err := group.checkPins(old, sectors); err != nil {
 			return err
 		}
-		plan = Diff(old, group)
-		if plan.Empty() && old != nil {
+		if plan = Diff(old, group); plan.Empty() && old != nil {
 			return nil
 		}
+		lost, err := deleteLost(ctx, tx, group)
+		if err != nil {
+			return err
+		}
+		plan = diff(old, group, lost)
 		next := revision{id: held.id + 1, document: string(document)}
 		holds = next.id
 		return r.write(ctx, tx, group, next, plan, by)
@@ -165,9 +170,13 @@ func (r *Registry) write(ctx context.Context, tx *db.Tx, group *Group, next revi
 func (r *Registry) load(ctx context.Context) error {
 	var held revision
 	var sectors map[string]Sector
+	var registered []Registered
 	var realm string
 	err := r.config.DB.Read(ctx, func(tx *db.Tx) (err error) {
 		if held, err = newestRevision(ctx, tx); err != nil {
+			return err
+		}
+		if registered, err = readAllRegistered(ctx, tx); err != nil {
 			return err
 		}
 		if sectors, err = readSectors(ctx, tx); err != nil {
@@ -183,12 +192,16 @@ func (r *Registry) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	snapshot, err := build(group, sectors)
+	snapshot, err := build(group, sectors, registered)
 	if err != nil {
 		return fmt.Errorf("registry: revision %d: %w", held.id, err)
 	}
 	snapshot.Revision, snapshot.Realm = held.id, realm
-	r.current.Store(&state{group: group, sectors: sectors, snapshot: snapshot})
+	ids := map[string][]string{}
+	for _, client := range registered {
+		ids[client.Subsystem] = append(ids[client.Subsystem], client.ID)
+	}
+	r.current.Store(&state{group: group, sectors: sectors, registered: ids, snapshot: snapshot})
 	return nil
 }
 

@@ -44,6 +44,10 @@ func (s Scenario) AllowsResource() bool { return s == Service }
 // AllowsConversion reports whether the subsystem may convert pairwise subjects.
 func (s Scenario) AllowsConversion() bool { return s == Service }
 
+// AllowsRegistration reports whether clients may register themselves, with a
+// token of the operator, instead of being declared.
+func (s Scenario) AllowsRegistration() bool { return s == ThirdParty }
+
 // NeedsConsent reports whether people are asked before the subsystem gets
 // anything.
 func (s Scenario) NeedsConsent() bool { return s == ThirdParty }

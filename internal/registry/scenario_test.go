@@ -20,11 +20,12 @@ var scenarioTable = []struct {
 	resource          bool // is called
 	converts          bool
 	consent           bool
+	registers         bool // its clients may register themselves
 }{
 	{scenario: registry.App, public: true, code: true},
 	{scenario: registry.Backend, code: true, clientCredentials: true},
 	{scenario: registry.Service, code: true, clientCredentials: true, exchange: true, resource: true, converts: true},
-	{scenario: registry.ThirdParty, public: true, code: true, clientCredentials: true, consent: true},
+	{scenario: registry.ThirdParty, public: true, code: true, clientCredentials: true, consent: true, registers: true},
 }
 
 func TestScenarioTable(t *testing.T) {
@@ -40,6 +41,7 @@ func TestScenarioTable(t *testing.T) {
 			"conversion":         {s.AllowsConversion(), row.converts},
 			"consent":            {s.NeedsConsent(), row.consent},
 			"first party":        {s.FirstParty(), !row.consent},
+			"registration":       {s.AllowsRegistration(), row.registers},
 		} {
 			if pair[0] != pair[1] {
 				t.Errorf("%s: %s is %t, want %t", s, what, pair[0], pair[1])
@@ -48,7 +50,8 @@ func TestScenarioTable(t *testing.T) {
 	}
 	unknown := registry.Scenario("")
 	if unknown.Valid() || unknown.AllowsCodeFlow() || unknown.AllowsPublicClients() || unknown.AllowsClientCredentials() ||
-		unknown.AllowsExchange() || unknown.AllowsResource() || unknown.AllowsConversion() || unknown.FirstParty() {
+		unknown.AllowsExchange() || unknown.AllowsResource() || unknown.AllowsConversion() || unknown.FirstParty() ||
+		unknown.AllowsRegistration() {
 		t.Error("no scenario allows something")
 	}
 }

@@ -20,6 +20,17 @@ func (t Text) In(language string) string {
 // String is the English text, or the Japanese one where there is no English.
 func (t Text) String() string { return t.In("en") }
 
+// of adds an owner to a name: "Reader (Partner)".
+func (t Text) of(owner Text) Text {
+	if t.En != "" {
+		t.En += " (" + owner.In("en") + ")"
+	}
+	if t.Ja != "" {
+		t.Ja += " (" + owner.In("ja") + ")"
+	}
+	return t
+}
+
 // textMembers is the long form of a Text.
 type textMembers struct {
 	En string `json:"en,omitempty" jsonschema:"description=English"`
