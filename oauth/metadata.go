@@ -9,6 +9,7 @@ type Metadata struct {
 	UserinfoEndpoint                           string      `json:"userinfo_endpoint,omitempty"`
 	JWKSURI                                    string      `json:"jwks_uri"`
 	IntrospectionEndpoint                      string      `json:"introspection_endpoint,omitempty"`
+	RegistrationEndpoint                       string      `json:"registration_endpoint,omitempty"`
 	RevocationEndpoint                         string      `json:"revocation_endpoint,omitempty"`
 	EndSessionEndpoint                         string      `json:"end_session_endpoint,omitempty"`
 	ScopesSupported                            []string    `json:"scopes_supported"`

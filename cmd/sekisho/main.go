@@ -24,17 +24,18 @@ const (
 
 // commands is the command line: one field a command, one file each.
 type commands struct {
-	Serve    serveCommand    `cmd:"" help:"Run the authorization server."`
-	Demo     demoCommand     `cmd:"" help:"Start the example group of companies and open its page, or play it by itself (--check)."`
-	Check    checkCommand    `cmd:"" help:"Check a group file without touching anything."`
-	Plan     planCommand     `cmd:"" help:"Say in words what applying a group file would change."`
-	Apply    applyCommand    `cmd:"" help:"Make a group file the group, in one transaction."`
-	Schema   schemaCommand   `cmd:"" help:"Print the JSON Schema of the group file, for editors."`
-	Keys     keysCommand     `cmd:"" help:"List and rotate signing keys."`
-	Account  accountCommand  `cmd:"" help:"Add, show, disable, enable and delete people's accounts."`
-	Audit    auditCommand    `cmd:"" help:"Show what was decided, by whom and about whom."`
-	Generate generateCommand `cmd:"" help:"Make a secret of the right shape."`
-	Version  versionCommand  `cmd:"" help:"Print the version."`
+	Serve        serveCommand        `cmd:"" help:"Run the authorization server."`
+	Demo         demoCommand         `cmd:"" help:"Start the example group of companies and open its page, or play it by itself (--check)."`
+	Check        checkCommand        `cmd:"" help:"Check a group file without touching anything."`
+	Plan         planCommand         `cmd:"" help:"Say in words what applying a group file would change."`
+	Apply        applyCommand        `cmd:"" help:"Make a group file the group, in one transaction."`
+	Schema       schemaCommand       `cmd:"" help:"Print the JSON Schema of the group file, for editors."`
+	Keys         keysCommand         `cmd:"" help:"List and rotate signing keys."`
+	Account      accountCommand      `cmd:"" help:"Add, show, disable, enable and delete people's accounts."`
+	Registration registrationCommand `cmd:"" help:"Let third parties register their clients themselves."`
+	Audit        auditCommand        `cmd:"" help:"Show what was decided, by whom and about whom."`
+	Generate     generateCommand     `cmd:"" help:"Make a secret of the right shape."`
+	Version      versionCommand      `cmd:"" help:"Print the version."`
 }
 
 func main() {

@@ -9,6 +9,7 @@ import (
 	"github.com/sekisho-id/sekisho/internal/courier"
 	"github.com/sekisho-id/sekisho/internal/mint"
 	"github.com/sekisho-id/sekisho/internal/pairwise"
+	"github.com/sekisho-id/sekisho/internal/registration"
 	"github.com/sekisho-id/sekisho/internal/signin"
 	"github.com/sekisho-id/sekisho/internal/subjects"
 	"github.com/sekisho-id/sekisho/internal/token"
@@ -26,10 +27,11 @@ type App struct {
 	metrics  *metrics
 	draining atomic.Bool
 
-	signin   *signin.Door
-	token    *token.Door
-	subjects *subjects.Door
-	pages    *web.Pages
+	signin       *signin.Door
+	token        *token.Door
+	subjects     *subjects.Door
+	registration *registration.Door
+	pages        *web.Pages
 }
 
 // Open builds the whole server on the configured database. At the first start
@@ -92,6 +94,9 @@ func (a *App) build(ctx context.Context) error {
 		return err
 	}
 	a.metrics.registry.MustRegister(eventBacklog{a.Courier})
+	a.registration = registration.New(registration.Config{
+		Issuer: a.issuer, Registry: a.Registry, Audit: a.Audit, TrustProxy: c.TrustProxy, Now: c.Now,
+	})
 	return nil
 }
 

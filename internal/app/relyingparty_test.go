@@ -21,7 +21,8 @@ import (
 type relyingParty struct {
 	w        *world
 	id       string
-	inBody   bool // client_secret_post instead of client_secret_basic
+	given    string // its secret, where the group file does not have it
+	inBody   bool   // client_secret_post instead of client_secret_basic
 	mode     string
 	redirect string
 }
@@ -144,7 +145,7 @@ func (rp *relyingParty) post(path string, pairs ...string) answer {
 	}
 	if rp.inBody {
 		form.Set("client_id", rp.id)
-		form.Set("client_secret", secrets[rp.id])
+		form.Set("client_secret", rp.secret())
 	}
 	r, err := http.NewRequestWithContext(rp.w.t.Context(), http.MethodPost, issuer+path, strings.NewReader(form.Encode()))
 	if err != nil {
@@ -152,9 +153,16 @@ func (rp *relyingParty) post(path string, pairs ...string) answer {
 	}
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	if !rp.inBody {
-		r.SetBasicAuth(url.QueryEscape(rp.id), url.QueryEscape(secrets[rp.id]))
+		r.SetBasicAuth(url.QueryEscape(rp.id), url.QueryEscape(rp.secret()))
 	}
 	return rp.w.do(r)
+}
+
+func (rp *relyingParty) secret() string {
+	if rp.given != "" {
+		return rp.given
+	}
+	return secrets[rp.id]
 }
 
 // do sends a request that is no browser's.

@@ -3,6 +3,7 @@ package app
 import (
 	"net/http"
 
+	"github.com/sekisho-id/sekisho/internal/registration"
 	"github.com/sekisho-id/sekisho/internal/web"
 )
 
@@ -39,6 +40,10 @@ func (a *App) routes() map[string]http.HandlerFunc {
 		"/oauth2/revoke":     a.token.Revoke,
 		"/oauth2/userinfo":   a.token.Userinfo,
 		"/subjects/convert":  a.subjects.Convert,
+
+		// how a third party registers its clients
+		registration.Path:               a.registration.Register,
+		registration.Path + "/{client}": a.registration.Client,
 
 		// what a browser sees
 		"/oauth2/authorize":       a.signin.Authorize,

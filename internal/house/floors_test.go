@@ -14,10 +14,11 @@ var floors = map[string]int{
 
 	"internal/app": 7,
 
-	"internal/signin":   6,
-	"internal/token":    6,
-	"internal/subjects": 6,
-	"internal/courier":  6,
+	"internal/signin":       6,
+	"internal/token":        6,
+	"internal/subjects":     6,
+	"internal/courier":      6,
+	"internal/registration": 6,
 
 	"internal/mint": 5,
 

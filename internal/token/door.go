@@ -53,4 +53,7 @@ const (
 	// Served by the door of the browser, told here (RFC 8414 §2).
 	PathAuthorization = "/oauth2/authorize"
 	PathEndSession    = "/oauth2/logout"
+
+	// And by the door of registration.
+	PathRegistration = "/oauth2/register"
 )

@@ -30,6 +30,7 @@ func newMetadata(issuer string) web.Document {
 		IntrospectionEndpoint:            issuer + PathIntrospection,
 		RevocationEndpoint:               issuer + PathRevocation,
 		EndSessionEndpoint:               issuer + PathEndSession,
+		RegistrationEndpoint:             issuer + PathRegistration,
 		ScopesSupported:                  identityScopes,
 		ResponseTypesSupported:           []string{"code"},
 		ResponseModesSupported:           []string{"query", "form_post"},
