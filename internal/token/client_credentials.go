@@ -95,9 +95,9 @@ func (c call) namedServiceTarget() (target, error) {
 	return join(parts)
 }
 
-// serviceParts lists what the client may have in service context. Converting
-// subjects needs no edge but a service, and is not meant by a client that
-// names nothing while there is an edge.
+// serviceParts lists what the client may have in service context. The API of the
+// server itself needs no edge, and is not meant by a client that names nothing
+// while there is an edge.
 func (c call) serviceParts() []part {
 	var parts []part
 	for _, edge := range c.group.EdgesFrom(c.client.Subsystem) {
@@ -106,10 +106,26 @@ func (c call) serviceParts() []part {
 		}
 	}
 	named := len(c.resources) > 0 || len(c.scopes) > 0
-	if c.group.MayConvert(c.client) && (named || len(parts) == 0) {
-		parts = append(parts, part{c.group.Self(), oauth.Scopes{oauth.ScopeConvert}})
+	if own := c.ownScopes(); len(own) > 0 && (named || len(parts) == 0) {
+		parts = append(parts, part{c.group.Self(), own})
 	}
 	return parts
+}
+
+// ownScopes lists the scopes of the server's own API that the client may have:
+// a service converts subjects, a publisher hands in events, a receiver manages
+// its streams.
+func (c call) ownScopes() (own oauth.Scopes) {
+	if c.group.MayConvert(c.client) {
+		own = append(own, oauth.ScopeConvert)
+	}
+	if c.group.MayPublish(c.client) {
+		own = append(own, oauth.ScopePublish)
+	}
+	if c.group.MayReceive(c.client) {
+		own = append(own, oauth.ScopeStreamRead, oauth.ScopeStreamManage)
+	}
+	return own
 }
 
 // pick narrows each part to the scopes asked for. Each scope must be given at

@@ -30,6 +30,10 @@ func TestServiceContext(t *testing.T) {
 		{"conversion by scope", "pay.backend", clientCredentials("scope", "subjects:convert"), issuer, "subjects:convert"},
 		{"conversion by resource", "pay.backend", clientCredentials("resource", issuer), issuer, "subjects:convert"},
 		{"conversion where there is no edge", "archive.backend", clientCredentials(), issuer, "subjects:convert"},
+		{"publishing by scope", "market.spare", clientCredentials("scope", "events:publish"), issuer, "events:publish"},
+		{"publisher, receiver and service", "market.spare", clientCredentials("resource", issuer), issuer, "subjects:convert events:publish ssf.read ssf.manage"},
+		{"streams of a third party", "agency.web", clientCredentials("scope", "ssf.manage ssf.read"), issuer, "ssf.manage ssf.read"},
+		{"streams where there is no edge", "agency.web", clientCredentials(), issuer, "ssf.read ssf.manage"},
 		{"a third party", "partner.web", clientCredentials(), market, "items.read"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -84,6 +88,11 @@ func TestServiceContextRefused(t *testing.T) {
 		{"no edge at all", basic("hermit.backend"), clientCredentials(), 400, oauth.InvalidTarget, "No edge gives hermit"},
 		{"conversion by a backend", basic("batch.nightly"), clientCredentials("scope", "subjects:convert"), 400, oauth.InvalidScope, "subjects:convert"},
 		{"conversion by a third party", basic("partner.web"), clientCredentials("resource", issuer), 400, oauth.InvalidTarget, issuer},
+		{"events by somebody who publishes none", basic("pay.backend"), clientCredentials("scope", "events:publish"), 400, oauth.InvalidScope, "events:publish"},
+		{"events by a mere receiver", basic("agency.web"), clientCredentials("scope", "events:publish"), 400, oauth.InvalidScope, "events:publish"},
+		{"events by a mere receiver, with its own", basic("agency.web"), clientCredentials("resource", issuer, "scope", "ssf.read events:publish"), 400, oauth.InvalidScope, "events:publish"},
+		{"streams of somebody who receives nothing", basic("ledger.backend"), clientCredentials("scope", "ssf.read"), 400, oauth.InvalidScope, "ssf.read"},
+		{"managing streams of somebody who receives nothing", basic("ledger.backend"), clientCredentials("scope", "ssf.manage"), 400, oauth.InvalidScope, "ssf.manage"},
 		{"T3 an app has no service context", basic("market-app.site"), clientCredentials(), 400, oauth.UnauthorizedClient, "market-app is an app"},
 		{"T3 a public client has none", public("partner.spa"), clientCredentials(), 400, oauth.UnauthorizedClient, "public client"},
 	} {
