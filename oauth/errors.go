@@ -22,6 +22,8 @@ const (
 	InvalidToken            Code = "invalid_token"             // RFC 6750 §3.1
 	InsufficientScope       Code = "insufficient_scope"        // RFC 6750 §3.1
 
+	InvalidAuthorizationDetails Code = "invalid_authorization_details" // RFC 9396 §5
+
 	LoginRequired            Code = "login_required"                    // OIDC Core §3.1.2.6
 	InteractionRequired      Code = "interaction_required"              // OIDC Core §3.1.2.6
 	ConsentRequired          Code = "consent_required"                  // OIDC Core §3.1.2.6

@@ -47,7 +47,7 @@ const (
 )
 
 // TokenResponse is a successful answer of the token endpoint
-// (RFC 6749 §5.1, RFC 8693 §2.2.1).
+// (RFC 6749 §5.1, RFC 8693 §2.2.1, RFC 9396 §7).
 type TokenResponse struct {
 	AccessToken     string    `json:"access_token"`
 	IssuedTokenType TokenType `json:"issued_token_type,omitempty"`
@@ -56,4 +56,6 @@ type TokenResponse struct {
 	RefreshToken    string    `json:"refresh_token,omitempty"`
 	Scope           Scopes    `json:"scope,omitempty"`
 	IDToken         string    `json:"id_token,omitempty"`
+
+	AuthorizationDetails []EventDetail `json:"authorization_details,omitempty"`
 }

@@ -78,7 +78,7 @@ func (a *App) build(ctx context.Context) error {
 		Pages: a.pages, Audit: a.Audit, TrustProxy: c.TrustProxy, Now: c.Now,
 	})
 	a.token = token.New(token.Config{
-		Issuer: a.issuer, DB: a.DB, Registry: a.Registry, People: a.People, Grants: a.Grants, Pairwise: a.Pairwise,
+		Issuer: a.issuer, DB: a.DB, Registry: a.Registry, People: a.People, Grants: a.Grants, Pairwise: a.Pairwise, Budgets: budgets,
 		Mint: a.Mint, Keys: a.Keys, Audit: a.Audit, TrustProxy: c.TrustProxy, Now: c.Now,
 	})
 	a.subjects = subjects.New(subjects.Config{

@@ -21,6 +21,9 @@ const (
 	GrantRevoked      Event = "grant.revoked"
 	AuthorizeRefused  Event = "authorize.refused"
 
+	EventCredentialIssued  Event = "event.credential_issued"
+	EventCredentialRefused Event = "event.credential_refused"
+
 	ClientRefused Event = "client.refused" // client authentication failed
 
 	SignInSucceeded  Event = "signin.succeeded"

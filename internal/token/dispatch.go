@@ -7,6 +7,7 @@ import (
 
 	"github.com/sekisho-id/sekisho/internal/audit"
 	"github.com/sekisho-id/sekisho/internal/grant"
+	"github.com/sekisho-id/sekisho/internal/pairwise"
 	"github.com/sekisho-id/sekisho/internal/web"
 	"github.com/sekisho-id/sekisho/oauth"
 )
@@ -90,6 +91,10 @@ func (d *Door) dispatch(c call) (grantFunc, error) {
 	if err := c.client.AllowsGrant(c.grantType); err != nil {
 		return nil, err
 	}
+	if c.details != "" && !c.asksForEvents() {
+		return nil, refuse(oauth.InvalidRequest, "authorization_details are taken in token exchange with the subject_token_type %s alone.",
+			oauth.TokenTypeSubject)
+	}
 	return run, nil
 }
 
@@ -120,12 +125,16 @@ func (d *Door) record(ctx context.Context, c call, ans answer, err error) error 
 func refusedRecord(c call, err error) audit.Record {
 	var refusal *oauth.Error
 	var ended grant.Refusal
+	var over pairwise.OverBudget
 	if errors.As(err, &ended) && !errors.Is(ended, grant.ErrUnknown) || !errors.As(refusalOf(err), &refusal) ||
-		refusal.Code == oauth.TemporarilyUnavailable {
+		refusal.Code == oauth.TemporarilyUnavailable && !errors.As(err, &over) {
 		return audit.Record{}
 	}
 	event := audit.TokenRefused
-	if c.grantType == oauth.GrantTokenExchange {
+	switch {
+	case c.asksForEvents():
+		event = audit.EventCredentialRefused
+	case c.grantType == oauth.GrantTokenExchange:
 		event = audit.ExchangeRefused
 	}
 	return audit.Record{

@@ -23,6 +23,7 @@ type Config struct {
 	People     *account.People
 	Grants     *grant.Grants
 	Pairwise   *pairwise.Pairwise
+	Budgets    *pairwise.Budgets // shared with the other doors that convert
 	Mint       *mint.Mint
 	Keys       *keyring.Keyring
 	Audit      *audit.Log

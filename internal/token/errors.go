@@ -6,10 +6,12 @@ import (
 	"math"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/sekisho-id/sekisho/internal/audit"
 	"github.com/sekisho-id/sekisho/internal/grant"
 	"github.com/sekisho-id/sekisho/internal/mint"
+	"github.com/sekisho-id/sekisho/internal/pairwise"
 	"github.com/sekisho-id/sekisho/internal/registry"
 	"github.com/sekisho-id/sekisho/internal/web"
 	"github.com/sekisho-id/sekisho/oauth"
@@ -21,6 +23,7 @@ func refusalOf(err error) error {
 	var refused *oauth.Error
 	var ended grant.Refusal
 	var limited tooMany
+	var over pairwise.OverBudget
 	switch {
 	case errors.As(err, &refused):
 		return refused
@@ -40,6 +43,11 @@ func refusalOf(err error) error {
 			Code: oauth.TemporarilyUnavailable, Status: http.StatusTooManyRequests,
 			Description: "Too many requests. Wait as long as Retry-After says.",
 		}
+	case errors.As(err, &over):
+		return &oauth.Error{
+			Code: oauth.TemporarilyUnavailable, Status: http.StatusTooManyRequests,
+			Description: "The daily budget of conversions is used up, and each credential of an event counts as one. Wait as long as Retry-After says, or have the operators raise it.",
+		}
 	default:
 		return err
 	}
@@ -48,10 +56,18 @@ func refusalOf(err error) error {
 // refuse writes a refusal.
 func (d *Door) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	var limited tooMany
-	if errors.As(err, &limited) {
-		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(limited.retryAfter.Seconds()))))
+	var over pairwise.OverBudget
+	switch {
+	case errors.As(err, &limited):
+		setRetryAfter(w, limited.retryAfter)
+	case errors.As(err, &over):
+		setRetryAfter(w, over.RetryAfter)
 	}
 	web.WriteError(w, r, refusalOf(err))
+}
+
+func setRetryAfter(w http.ResponseWriter, after time.Duration) {
+	w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(after.Seconds()))))
 }
 
 // refuse makes a refusal of a format whose arguments are plain words.

@@ -17,8 +17,12 @@ const maxChain = 4
 
 // exchange is the token exchange grant (RFC 8693 §2): a service that was called
 // for a person gets a token to call on for the same person. It writes nothing
-// to the database and reads nothing from it.
+// to the database and reads nothing from it. What proves events is asked for in
+// the same way, and is another matter (event.go).
 func (d *Door) exchange(ctx context.Context, c call) (answer, error) {
+	if c.asksForEvents() {
+		return d.eventCredentials(ctx, c)
+	}
 	subject, err := d.subject(ctx, c)
 	if err != nil {
 		return answer{}, err

@@ -11,6 +11,9 @@ var (
 	AppendIntrospection = appendIntrospection
 )
 
+// ParseDetails reads authorization_details.
+var ParseDetails = parseDetails
+
 // MaxFailureBuckets bounds the memory of failed authentications.
 const MaxFailureBuckets = maxFailureBuckets
 

@@ -59,6 +59,9 @@ func newMetadata(issuer string) web.Document {
 		RequestParameterSupported:                  false,
 		RequestURIParameterSupported:               false,
 		AuthorizationResponseISSParameterSupported: true,
+		AuthorizationDetailsTypesSupported:         []string{oauth.DetailEvent}, // RFC 9396 §10
+		BackChannelLogoutSupported:                 true,                        // OIDC Back-Channel Logout §2.1
+		BackChannelLogoutSessionSupported:          true,
 	})
 	if err != nil {
 		panic("token: metadata cannot be written as JSON: " + err.Error()) // a type error, never a value

@@ -44,6 +44,9 @@ func TestMetadata(t *testing.T) {
 	if len(m.RequestObjectSigningAlgValuesSupported) == 0 || slices.Contains(m.RequestObjectSigningAlgValuesSupported, "none") || m.RequestParameterSupported || m.RequestURIParameterSupported {
 		t.Errorf("request objects: %+v", m)
 	}
+	if !slices.Equal(m.AuthorizationDetailsTypesSupported, []string{"event"}) || !m.BackChannelLogoutSupported || !m.BackChannelLogoutSessionSupported {
+		t.Errorf("events: %+v", m)
+	}
 	members := into[map[string]any](t, a)
 	for _, name := range []string{"request_parameter_supported", "request_uri_parameter_supported", "claims_supported"} {
 		if _, ok := members[name]; !ok {
@@ -94,7 +97,7 @@ func TestJWKSHasNoPrivateMembers(t *testing.T) {
 		}
 		kids[key["kid"]] = true
 	}
-	if len(set.Keys) < 3 {
+	if len(set.Keys) < 6 {
 		t.Errorf("%d keys, want one of each purpose", len(set.Keys))
 	}
 }

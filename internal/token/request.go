@@ -29,6 +29,8 @@ type request struct {
 	actorTokenType     oauth.TokenType
 	requestedTokenType oauth.TokenType
 	audiences          []string
+
+	details string // authorization_details (RFC 9396 §6), as sent
 }
 
 // call is a request of an authenticated client, with the group as it is at
@@ -73,6 +75,8 @@ func parseRequest(w http.ResponseWriter, r *http.Request) (request, url.Values, 
 		actorTokenType:     oauth.TokenType(form.Get("actor_token_type")),
 		requestedTokenType: oauth.TokenType(form.Get("requested_token_type")),
 		audiences:          unique(form["audience"]),
+
+		details: form.Get("authorization_details"),
 	}, form, nil
 }
 

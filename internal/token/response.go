@@ -25,7 +25,37 @@ func appendResponse(b []byte, r *oauth.TokenResponse) []byte {
 	b = appendText(b, `,"refresh_token":`, r.RefreshToken)
 	b = appendScope(b, r.Scope)
 	b = appendText(b, `,"id_token":`, r.IDToken)
+	if len(r.AuthorizationDetails) > 0 {
+		b = append(b, `,"authorization_details":`...)
+		b = appendDetails(b, r.AuthorizationDetails)
+	}
 	return append(b, '}')
+}
+
+// appendDetails writes the credentials of events with what was asked for
+// (RFC 9396 §7).
+func appendDetails(b []byte, details []oauth.EventDetail) []byte {
+	b = append(b, '[')
+	for i := range details {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		d := &details[i]
+		b = append(b, `{"type":`...)
+		b = appendjson.String(b, d.Type)
+		b = append(b, `,"receiver":`...)
+		b = appendjson.String(b, d.Receiver)
+		b = append(b, `,"event_type":`...)
+		b = appendjson.String(b, d.EventType)
+		b = append(b, `,"event_id":`...)
+		b = appendjson.String(b, d.EventID)
+		b = append(b, `,"body_sha256":`...)
+		b = appendjson.String(b, d.BodySHA256)
+		b = appendNumber(b, `,"happened_at":`, d.HappenedAt)
+		b = appendText(b, `,"id_token":`, d.IDToken)
+		b = append(b, '}')
+	}
+	return append(b, ']')
 }
 
 // appendIntrospection is appendResponse for an answer to introspection

@@ -29,6 +29,17 @@ func TestResponsesAreEncodingJSON(t *testing.T) {
 			Scope:           texts.Draw(t, "scope"),
 			IDToken:         text.Draw(t, "id_token"),
 		}
+		for range rapid.IntRange(0, 3).Draw(t, "details") {
+			response.AuthorizationDetails = append(response.AuthorizationDetails, oauth.EventDetail{
+				Type:       text.Draw(t, "type"),
+				Receiver:   text.Draw(t, "receiver"),
+				EventType:  text.Draw(t, "event_type"),
+				EventID:    text.Draw(t, "event_id"),
+				BodySHA256: text.Draw(t, "body_sha256"),
+				HappenedAt: rapid.Int64().Draw(t, "happened_at"),
+				IDToken:    text.Draw(t, "detail id_token"),
+			})
+		}
 		same(t, token.AppendResponse(nil, response), response)
 	})
 }
@@ -68,8 +79,11 @@ func TestIntrospectionsAreEncodingJSON(t *testing.T) {
 // TestAnswersHaveNoOtherMembers: a new one is to be written, and drawn above.
 func TestAnswersHaveNoOtherMembers(t *testing.T) {
 	t.Parallel()
-	if n := reflect.TypeFor[oauth.TokenResponse]().NumField(); n != 7 {
+	if n := reflect.TypeFor[oauth.TokenResponse]().NumField(); n != 8 {
 		t.Errorf("a token response has %d members", n)
+	}
+	if n := reflect.TypeFor[oauth.EventDetail]().NumField(); n != 7 {
+		t.Errorf("a detail has %d members", n)
 	}
 	if n := reflect.TypeFor[oauth.Introspection]().NumField(); n != 18 {
 		t.Errorf("an introspection has %d members", n)

@@ -175,9 +175,16 @@ func (b *bundle) open(ctx context.Context, path string) (err error) {
 	if err != nil {
 		return err
 	}
+	b.serve(pairwise.Budget{})
+	return nil
+}
+
+// serve opens the door, with a daily budget of conversions.
+func (b *bundle) serve(budget pairwise.Budget) {
 	b.door = token.New(token.Config{
 		Issuer: issuer, DB: b.db, Registry: b.registry, People: b.people, Grants: b.grants, Pairwise: b.pairwise,
-		Mint: b.mint, Keys: b.keys, Audit: b.audit, Now: b.clock.Now,
+		Budgets: b.pairwise.NewBudgets(budget, slog.New(slog.DiscardHandler)),
+		Mint:    b.mint, Keys: b.keys, Audit: b.audit, Now: b.clock.Now,
 	})
 	mux := http.NewServeMux()
 	mux.HandleFunc(token.PathToken, b.door.Token)
@@ -187,7 +194,6 @@ func (b *bundle) open(ctx context.Context, path string) (err error) {
 	mux.HandleFunc("GET "+token.PathJWKS, b.door.JWKS)
 	mux.HandleFunc("GET /.well-known/openid-configuration", b.door.Metadata)
 	b.handler = web.Log(slog.New(slog.DiscardHandler), nil, web.Recover(web.Harden(mux)))
-	return nil
 }
 
 // readGroup reads the fixture group, changed by the replacements: old, new, …

@@ -27,7 +27,7 @@ const (
 // longFields may hold up to 16 KiB.
 var longFields = []string{
 	"assertion", "client_assertion", "subject_token", "actor_token", "token",
-	"request", "id_token_hint", "claims",
+	"request", "id_token_hint", "claims", "authorization_details",
 }
 
 // repeatable fields may be sent up to five times (RFC 8707 §2, RFC 8693 §2.1).
