@@ -27,6 +27,7 @@ func (a *App) documents() map[string]http.HandlerFunc {
 	return map[string]http.HandlerFunc{
 		"GET /.well-known/openid-configuration":       a.token.Metadata,
 		"GET /.well-known/oauth-authorization-server": a.token.Metadata,
+		"GET /.well-known/ssf-configuration":          a.Courier.Metadata,
 		"GET /oauth2/jwks":                            a.token.JWKS,
 		"GET /assets/{name}":                          a.pages.Asset,
 	}
@@ -44,6 +45,15 @@ func (a *App) routes() map[string]http.HandlerFunc {
 		// how a third party registers its clients
 		registration.Path:               a.registration.Register,
 		registration.Path + "/{client}": a.registration.Client,
+
+		// events: publishers, and the streams of receivers
+		"/events":              a.Courier.Publish,
+		"/ssf/streams":         a.Courier.Streams,
+		"/ssf/status":          a.Courier.Status,
+		"/ssf/subjects/add":    a.Courier.AddSubject,
+		"/ssf/subjects/remove": a.Courier.RemoveSubject,
+		"/ssf/verify":          a.Courier.Verify,
+		"/ssf/poll/{stream}":   a.Courier.Poll,
 
 		// what a browser sees
 		"/oauth2/authorize":       a.signin.Authorize,

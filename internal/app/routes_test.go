@@ -27,7 +27,7 @@ func TestEveryRouteHasTheHeadersOfItsKind(t *testing.T) {
 		if !found {
 			path = pattern
 		}
-		paths = append(paths, strings.NewReplacer("{request}", "x", "{name}", "site.css", "{client}", "x").Replace(path))
+		paths = append(paths, strings.NewReplacer("{request}", "x", "{stream}", "x", "{name}", "site.css", "{client}", "x").Replace(path))
 	}
 	for _, path := range paths {
 		public := strings.HasPrefix(path, "/.well-known/") || path == "/oauth2/jwks"

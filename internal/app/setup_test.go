@@ -46,6 +46,8 @@ var secrets = map[string]string{
 	"pay.backend":    "a-secret-of-pay-backend-of-more-than-32-characters",
 	"vault.backend":  "a-secret-of-vault-backend-of-more-than-32-characters",
 	"partner.web":    "a-secret-of-partner-web-of-more-than-32-characters",
+	"crypto.worker":  "a-secret-of-crypto-worker-of-more-than-32-characters",
+	"market.batch":   "a-secret-of-market-batch-of-more-than-32-characters",
 }
 
 // signerKey signs the assertions of market.signer.
