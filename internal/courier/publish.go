@@ -155,6 +155,9 @@ func readEvent(raw []byte) (published, error) {
 	case event.HappenedAt != nil && *event.HappenedAt <= 0:
 		return event, invalid("The member happened_at must be a time after 1970, in seconds.")
 	}
+	if len(event.People) == 0 {
+		event.People = nil // naming nobody is the same as leaving it out
+	}
 	for name := range event.People {
 		if !isPersonName(name) {
 			return event, invalid("A name in people must be 1 to %d letters, digits, dots, dashes or underscores.", maxPersonName)
