@@ -1,0 +1,444 @@
+package courier_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/sekisho-id/sekisho/internal/account"
+	"github.com/sekisho-id/sekisho/internal/audit"
+	"github.com/sekisho-id/sekisho/internal/courier"
+	"github.com/sekisho-id/sekisho/internal/db"
+	"github.com/sekisho-id/sekisho/internal/dbtest"
+	"github.com/sekisho-id/sekisho/internal/grant"
+	"github.com/sekisho-id/sekisho/internal/keyring"
+	"github.com/sekisho-id/sekisho/internal/mint"
+	"github.com/sekisho-id/sekisho/internal/outbox"
+	"github.com/sekisho-id/sekisho/internal/pairwise"
+	"github.com/sekisho-id/sekisho/internal/registry"
+	"github.com/sekisho-id/sekisho/internal/secret"
+	"github.com/sekisho-id/sekisho/oauth"
+)
+
+const (
+	loopbackIssuer = "http://localhost:8080"
+	itemSold       = "https://api.market.test/events/item.sold"
+	engineGroup    = `
+issuer: ISSUER
+subsystems:
+  market:
+    scenario: service
+    resource: { audience: https://api.market.test, scopes: { items.read: See items } }
+    clients:
+      backend: { secret_file: any }
+  pay:
+    scenario: service
+    identity: [profile]
+    resource: { audience: https://api.pay.test, scopes: { pay.read: See payments } }
+    clients:
+      backend: { secret_file: any, id_token_alg: ES256, redirect_uris: [https://pay.test/callback] }
+  crypto:
+    scenario: backend
+    clients:
+      backend: { secret_file: any }
+  shop:
+    scenario: app
+    clients:
+      web: { type: web, secret_file: any, redirect_uris: [https://shop.test/callback], backchannel_logout_uri: LOGOUT }
+  partner:
+    scenario: third_party
+    identity: [profile, phone]
+    clients:
+      web: { type: web, secret_file: any, redirect_uris: [https://partner.test/callback] }
+calls:
+  - { from: shop, to: pay, user: [pay.read] }
+  - { from: partner, to: pay, user: [pay.read] }
+events:
+  - { publisher: market, types: [item.sold], receivers: [pay, crypto, partner] }
+  - { publisher: market, types: [item.seen], receivers: [crypto], require_grant: true }
+  - { publisher: platform, types: [session-revoked, account-disabled, account-enabled, account-purged, credential-change, token-claims-change], receivers: [pay, crypto, partner] }
+`
+)
+
+// engine is a courier on real rooms, with a clock that stands still.
+type engine struct {
+	*courier.Courier
+	t       testing.TB
+	ctx     context.Context
+	dsn     string
+	clock   *engineClock
+	logout  *receiver
+	people  []*account.Account
+	lastSub int
+}
+
+type engineClock struct {
+	mu sync.Mutex
+	at time.Time
+}
+
+func (c *engineClock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.at
+}
+
+func (c *engineClock) pass(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.at = c.at.Add(d)
+}
+
+func openEngine(t testing.TB) *engine { return openEngineAt(t, loopbackIssuer) }
+
+func openEngineAt(t testing.TB, issuer string) *engine {
+	t.Helper()
+	e := &engine{
+		t: t, ctx: t.Context(), dsn: dbtest.DSN(t), logout: newReceiver(t),
+		clock: &engineClock{at: time.Unix(1_800_000_000, 0).UTC()},
+	}
+	e.Courier = e.process(issuer, true)
+	for _, name := range []string{"aiko", "ben"} {
+		person, err := e.People.SignUp(e.ctx, account.NewAccount{Email: name + "@example.test", Password: "marble lantern orbit teacup"})
+		e.must(err)
+		e.people = append(e.people, person)
+	}
+	return e
+}
+
+// process is one more process on the same database.
+func (e *engine) process(issuer string, first bool) *courier.Courier {
+	e.t.Helper()
+	database, err := db.Open(e.ctx, e.dsn)
+	e.must(err)
+	e.t.Cleanup(func() { _ = database.Close() })
+	now := e.clock.now
+	keys, err := keyring.Open(e.ctx, keyring.Config{DB: database, KEK: make([]byte, 32), Now: now})
+	e.must(err)
+	reg, err := registry.Open(e.ctx, registry.Config{DB: database, Now: now})
+	e.must(err)
+	if first {
+		file := strings.NewReplacer("ISSUER", issuer, "LOGOUT", e.logout.URL+"/logout").Replace(engineGroup)
+		group, err := registry.Parse("group.yaml", []byte(file), func(string) ([]byte, error) { return []byte(strings.Repeat("secret", 8)), nil })
+		e.must(err)
+		_, err = reg.Apply(e.ctx, group, "test")
+		e.must(err)
+	}
+	people, err := account.Open(e.ctx, account.Config{
+		DB: database, Hasher: secret.NewHasher(secret.HasherConfig{Memory: 64, Time: 1}), DeviceKey: keys.Secret("device"), Generation: 1, Now: now,
+	})
+	e.must(err)
+	grants, err := grant.Open(e.ctx, grant.Config{DB: database, People: people, Now: now})
+	e.must(err)
+	ids, err := pairwise.Open(e.ctx, pairwise.Config{
+		DB: database, Realm: reg.Current().Realm, Secrets: [][]byte{make([]byte, 32)}, People: people, Now: now,
+	})
+	e.must(err)
+	m, err := mint.New(mint.Config{Issuer: reg.Current().Issuer, Registry: reg, Keys: keys, Pairwise: ids, Grants: grants, Now: now})
+	e.must(err)
+	c, err := courier.New(e.ctx, courier.Config{
+		DB: database, Registry: reg, People: people, Grants: grants, Pairwise: ids, Mint: m, Keys: keys,
+		Audit: audit.NewLog(database, now), Logger: slog.New(slog.DiscardHandler), Now: now,
+		Networks: []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16")},
+	})
+	e.must(err)
+	return c
+}
+
+func (e *engine) must(err error) {
+	e.t.Helper()
+	if err != nil {
+		e.t.Fatal(err)
+	}
+}
+
+func (e *engine) update(fn func(*db.Tx) error) {
+	e.t.Helper()
+	e.must(e.DB.Update(e.ctx, fn))
+}
+
+func (e *engine) subsystem(name string) *registry.Subsystem {
+	e.t.Helper()
+	found, ok := e.Registry.Current().Subsystem(name)
+	if !ok {
+		e.t.Fatalf("no subsystem %s", name)
+	}
+	return found
+}
+
+// subject is a person as a subsystem knows them.
+func (e *engine) subject(subsystem string, person int) string {
+	return e.Pairwise.Subject(e.subsystem(subsystem).Sector, e.people[person].Ref)
+}
+
+// stream makes a stream of a subsystem's client to a receiver.
+func (e *engine) stream(client string, to *receiver, change ...func(*courier.Stream)) *courier.Stream {
+	e.t.Helper()
+	subsystem, _, _ := strings.Cut(client, ".")
+	s := &courier.Stream{
+		ID: "stream-" + client, Client: client, Receiver: subsystem, Method: oauth.DeliveryPush, Endpoint: to.URL + "/events",
+		Status: courier.StreamEnabled, CreatedAt: e.clock.now(), UpdatedAt: e.clock.now(),
+	}
+	for _, change := range change {
+		change(s)
+	}
+	e.update(func(tx *db.Tx) error { return courier.CreateStream(e.ctx, tx, s) })
+	return s
+}
+
+// sold publishes that an item of a person was sold.
+func (e *engine) sold(person int, ids ...string) {
+	e.t.Helper()
+	event, ok := e.Registry.Current().Event(itemSold)
+	if !ok {
+		e.t.Fatal("no such event")
+	}
+	var list []courier.Publication
+	for _, id := range ids {
+		list = append(list, courier.Publication{
+			Event: event, ID: id, Subject: e.people[person].Ref, HappenedAt: e.clock.now(), Data: json.RawMessage(`{"item":"` + id + `"}`),
+		})
+	}
+	e.hand(list)
+}
+
+func (e *engine) hand(list []courier.Publication) {
+	e.t.Helper()
+	e.update(func(tx *db.Tx) error { return e.Hand(e.ctx, tx, e.subsystem("market"), list) })
+}
+
+// signIn begins a session of a person, with a grant of each client under it.
+func (e *engine) signIn(person int, clients ...string) *grant.Session {
+	e.t.Helper()
+	var session *grant.Session
+	e.update(func(tx *db.Tx) (err error) {
+		session, _, err = e.Grants.StartSession(e.ctx, tx, e.people[person].ID, grant.SignIn{AuthTime: e.clock.now()})
+		return err
+	})
+	for _, client := range clients {
+		var code string
+		e.update(func(tx *db.Tx) (err error) {
+			code, err = e.Grants.Authorize(e.ctx, tx, grant.Authorization{Session: session, ClientID: client, RedirectURI: "https://x.test"})
+			return err
+		})
+		_, _, err := e.Grants.Redeem(e.ctx, grant.Redemption{Code: code, ClientID: client, RedirectURI: "https://x.test", Refresh: true})
+		e.must(err)
+	}
+	return session
+}
+
+func (e *engine) consent(session *grant.Session, client string, scopes ...string) {
+	e.t.Helper()
+	e.update(func(tx *db.Tx) error {
+		return e.Grants.Remember(e.ctx, tx, session, client, grant.Scopes{e.Mint.Issuer: scopes})
+	})
+}
+
+func (e *engine) tick() { e.Tick(e.ctx) }
+
+// after lets time pass and ticks.
+func (e *engine) after(d time.Duration) {
+	e.clock.pass(d)
+	e.tick()
+}
+
+func (e *engine) load(id string) (s *courier.Stream) {
+	e.t.Helper()
+	e.must(e.DB.Read(e.ctx, func(tx *db.Tx) (err error) {
+		s, err = courier.LoadStream(e.ctx, tx, id)
+		return err
+	}))
+	return s
+}
+
+// standing is what is pending and dead in a stream.
+func (e *engine) standing(stream string) (pending, dead []outbox.Delivery) {
+	e.t.Helper()
+	e.must(e.DB.Read(e.ctx, func(tx *db.Tx) (err error) {
+		if pending, err = outbox.Pending(e.ctx, tx, stream, 1000); err != nil {
+			return err
+		}
+		dead, err = outbox.ListDead(e.ctx, tx, stream, 0, 1000)
+		return err
+	}))
+	return pending, dead
+}
+
+func (e *engine) wantStanding(stream string, pending, dead int) {
+	e.t.Helper()
+	p, d := e.standing(stream)
+	if len(p) != pending || len(d) != dead {
+		e.t.Errorf("%s: %d pending and %d dead, want %d and %d", stream, len(p), len(d), pending, dead)
+	}
+}
+
+// receiver is where messages come to.
+type receiver struct {
+	*httptest.Server
+
+	mu     sync.Mutex
+	got    []got
+	answer http.HandlerFunc
+}
+
+// got is a request as it came.
+type got struct {
+	header http.Header
+	body   string
+}
+
+func newReceiver(t testing.TB) *receiver {
+	t.Helper()
+	r := &receiver{}
+	r.answers(http.StatusAccepted)
+	r.Server = httptest.NewServer(r)
+	t.Cleanup(r.Close)
+	return r
+}
+
+func (r *receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
+	body, _ := io.ReadAll(request.Body)
+	r.mu.Lock()
+	r.got = append(r.got, got{request.Header.Clone(), string(body)})
+	answer := r.answer
+	r.mu.Unlock()
+	answer(w, request)
+}
+
+// answers has all requests answered with a status from now on.
+func (r *receiver) answers(status int) {
+	r.does(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) })
+}
+
+func (r *receiver) does(answer http.HandlerFunc) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.answer = answer
+}
+
+// take gives what came since the last time.
+func (r *receiver) take() []got {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	taken := r.got
+	r.got = nil
+	return taken
+}
+
+// set is a security event token with its header.
+type set struct {
+	oauth.SETClaims
+	header map[string]string
+	raw    map[string]any
+}
+
+// readSETs verifies the tokens that came, with the keys published now.
+func (e *engine) readSETs(came []got) (sets []set) {
+	e.t.Helper()
+	for _, one := range came {
+		if one.header.Get("Content-Type") != "application/secevent+jwt" || one.header.Get("Accept") != "application/json" {
+			e.t.Errorf("came with %v", one.header)
+		}
+		sets = append(sets, e.readSET(one.body))
+	}
+	return sets
+}
+
+func (e *engine) readSET(token string) (s set) {
+	e.t.Helper()
+	header, err := base64.RawURLEncoding.DecodeString(strings.Split(token, ".")[0])
+	e.must(err)
+	e.must(json.Unmarshal(header, &s.header))
+	purpose := keyring.SETRS256
+	if s.header["alg"] == "ES256" {
+		purpose = keyring.SET
+	}
+	claims, err := e.Keys.Verify(purpose, token)
+	if err != nil {
+		e.t.Fatalf("SET %s: %v", header, err)
+	}
+	e.must(json.Unmarshal(claims, &s.SETClaims))
+	e.must(json.Unmarshal(claims, &s.raw))
+	return s
+}
+
+// items are the items that SETs tell of, in the order in which they came.
+func items(sets []set) (list []string) {
+	for _, s := range sets {
+		var sale struct{ Item string }
+		_ = json.Unmarshal(s.Events[itemSold], &sale)
+		list = append(list, sale.Item)
+	}
+	return list
+}
+
+func (e *engine) wantItems(what string, came []got, want ...string) {
+	e.t.Helper()
+	if list := items(e.readSETs(came)); !slices.Equal(list, want) {
+		e.t.Errorf("%s: came %v, want %v", what, list, want)
+	}
+}
+
+func names(prefix string, n int) (list []string) {
+	for i := range n {
+		list = append(list, fmt.Sprintf("%s-%02d", prefix, i))
+	}
+	return list
+}
+
+func hashOf(body string) string {
+	sum := sha256.Sum256([]byte(body))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+// serveAt serves at an address that was in use before.
+func serveAt(t testing.TB, address string, handler http.Handler) *httptest.Server {
+	t.Helper()
+	var config net.ListenConfig
+	listener, err := config.Listen(t.Context(), "tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewUnstartedServer(handler)
+	_ = server.Listener.Close()
+	server.Listener = listener
+	server.Start()
+	t.Cleanup(server.Close)
+	return server
+}
+
+func (e *engine) records(event audit.Event) (records []audit.Record) {
+	e.t.Helper()
+	e.must(e.DB.Read(e.ctx, func(tx *db.Tx) (err error) {
+		records, err = audit.Find(e.ctx, tx, audit.Query{Event: event})
+		return err
+	}))
+	return records
+}
+
+// regroup applies the group with a text of it replaced.
+func (e *engine) regroup(before, after string) {
+	e.t.Helper()
+	file := strings.NewReplacer("ISSUER", loopbackIssuer, "LOGOUT", e.logout.URL+"/logout").Replace(engineGroup)
+	changed := strings.Replace(file, before, after, 1)
+	if changed == file {
+		e.t.Fatalf("the group has no %q", before)
+	}
+	group, err := registry.Parse("group.yaml", []byte(changed), func(string) ([]byte, error) { return []byte(strings.Repeat("secret", 8)), nil })
+	e.must(err)
+	_, err = e.Registry.Apply(e.ctx, group, "test")
+	e.must(err)
+}
