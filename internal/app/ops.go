@@ -7,6 +7,7 @@ import (
 	"net/http/pprof"
 	"runtime"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -21,10 +22,26 @@ type metrics struct {
 	requests *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
 	events   *eventMetrics
+
+	mu  sync.RWMutex
+	met map[answered]series // what of the first two was needed before
+}
+
+// answered is a kind of answered request.
+type answered struct {
+	route  string
+	status int
+}
+
+// series counts and times one kind.
+type series struct {
+	requests prometheus.Counter
+	seconds  prometheus.Observer
 }
 
 func newMetrics(version string) *metrics {
 	m := &metrics{
+		met:      map[answered]series{},
 		registry: prometheus.NewRegistry(),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "sekisho_http_requests_total", Help: "Requests answered, by route and status.",
@@ -50,8 +67,28 @@ func (m *metrics) observe(route string, status int, took time.Duration) {
 	if route == "" {
 		route = "none" // refused before it was matched
 	}
-	m.seconds.WithLabelValues(route).Observe(took.Seconds())
-	m.requests.WithLabelValues(route, strconv.Itoa(status)).Inc()
+	of := m.of(answered{route, status})
+	of.seconds.Observe(took.Seconds())
+	of.requests.Inc()
+}
+
+// of finds the series of a kind. Only the first time it asks the vectors, which
+// build and hash the labels at each call.
+func (m *metrics) of(kind answered) series {
+	m.mu.RLock()
+	found, ok := m.met[kind]
+	m.mu.RUnlock()
+	if ok {
+		return found
+	}
+	found = series{
+		requests: m.requests.WithLabelValues(kind.route, strconv.Itoa(kind.status)),
+		seconds:  m.seconds.WithLabelValues(kind.route),
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.met[kind] = found
+	return found
 }
 
 // opsHandler serves operators: never mounted on the public listener.

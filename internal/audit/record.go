@@ -61,10 +61,10 @@ func makeRow(r Record) (row, error) {
 
 // makeID gives an id in order of time: 48 bits of milliseconds, 80 random.
 func makeID(at time.Time) string {
-	var id [16]byte
-	binary.BigEndian.PutUint64(id[:8], uint64(at.UnixMilli())<<16) //nolint:gosec // a time after 1970
-	copy(id[6:], secret.Bytes(10))
-	return hex.EncodeToString(id[:])
+	var millis [8]byte
+	binary.BigEndian.PutUint64(millis[:], uint64(at.UnixMilli())<<16) //nolint:gosec // a time after 1970
+	id := hex.AppendEncode(make([]byte, 0, 32), millis[:6])
+	return string(append(id, secret.Mark()[:20]...))
 }
 
 // credential is what our own tokens and any JWT look like.

@@ -24,7 +24,7 @@ func TestRandomValuesDiffer(t *testing.T) {
 	t.Parallel()
 	seen := map[string]bool{}
 	for range 1000 {
-		for _, value := range []string{secret.Token("sek_rt_"), secret.ID(), string(secret.Bytes(16))} {
+		for _, value := range []string{secret.Token("sek_rt_"), secret.ID(), secret.Mark(), string(secret.Bytes(16))} {
 			if seen[value] {
 				t.Fatalf("%q came twice", value)
 			}
@@ -49,7 +49,7 @@ func TestToken(t *testing.T) {
 	if secret.Equal(secret.Hash(token), secret.Hash(token+"x")) || secret.Equal(nil, want[:]) {
 		t.Error("different values are equal")
 	}
-	if len(secret.ID()) != 32 {
+	if len(secret.ID()) != 32 || len(secret.Mark()) != 32 {
 		t.Error("an id is not 32 characters long")
 	}
 }

@@ -3,7 +3,6 @@ package web
 import (
 	"context"
 	"fmt"
-	"maps"
 	"net/http"
 	"runtime/debug"
 	"time"
@@ -20,20 +19,26 @@ const (
 
 // machineHeaders suit an answer without markup. Pages replace the policy with
 // their own. The values are shared: they are only ever replaced.
-var machineHeaders = map[string][]string{
-	"Content-Security-Policy":      {"default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"},
-	"X-Content-Type-Options":       {"nosniff"},
-	"X-Frame-Options":              {"DENY"},
-	"Referrer-Policy":              {"no-referrer"},
-	"Strict-Transport-Security":    {"max-age=63072000; includeSubDomains"}, // browsers ignore it on plain http
-	"Cross-Origin-Resource-Policy": {"same-origin"},
+var machineHeaders = []struct {
+	name  string
+	value []string
+}{
+	{"Content-Security-Policy", []string{"default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"}},
+	{"X-Content-Type-Options", []string{"nosniff"}},
+	{"X-Frame-Options", []string{"DENY"}},
+	{"Referrer-Policy", []string{"no-referrer"}},
+	{"Strict-Transport-Security", []string{"max-age=63072000; includeSubDomains"}}, // browsers ignore it on plain http
+	{"Cross-Origin-Resource-Policy", []string{"same-origin"}},
 }
 
 // Harden sets the headers that suit an answer without markup and refuses a URL
 // that is too long.
 func Harden(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		maps.Copy(w.Header(), machineHeaders)
+		header := w.Header()
+		for _, h := range machineHeaders {
+			header[h.name] = h.value
+		}
 		if len(r.RequestURI) > maxURL {
 			WriteError(w, r, &oauth.Error{
 				Code: oauth.InvalidRequest, Status: http.StatusRequestURITooLong,
