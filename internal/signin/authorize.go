@@ -34,6 +34,7 @@ var checks = []check{
 	{"length of state", "RFC 6749 §4.1.1", checkState},
 	{"response_mode", "OAuth 2.0 Multiple Response Types §2.1, Form Post §2", checkResponseMode},
 	{"no request object", "OIDC Core §3.1.2.6, §6", checkRequestObject},
+	{"no authorization details", "RFC 9396 §5", checkDetails},
 	{"response_type", "RFC 6749 §3.1.1", checkResponseType},
 	{"PKCE", "RFC 7636 §4.3, §4.4.1, RFC 9700 §2.1.1", checkPKCE},
 	{"prompt", "OIDC Core §3.1.2.1, Initiating User Registration §4", readPrompt},

@@ -108,6 +108,15 @@ func checkRequestObject(_ context.Context, a *asking) error {
 	return nil
 }
 
+// checkDetails refuses authorization_details of whatever type: the ones there are
+// (event) are no matter of a person's.
+func checkDetails(_ context.Context, a *asking) error {
+	if a.values.Has("authorization_details") {
+		return oauth.Refuse(oauth.InvalidAuthorizationDetails, "authorization_details of no type are taken here. Those of events are for the token endpoint.")
+	}
+	return nil
+}
+
 func checkResponseType(_ context.Context, a *asking) error {
 	switch a.get("response_type") {
 	case "code":

@@ -117,11 +117,14 @@ func (p scopePolicy) refuse(resource *registry.Resource, scope string) *oauth.Er
 	return nil
 }
 
+// serviceScopes are the scopes of the authorization server's own API.
+var serviceScopes = []string{oauth.ScopeConvert, oauth.ScopePublish, oauth.ScopeStreamRead, oauth.ScopeStreamManage}
+
 // refuseIdentity is refuse for the authorization server's own scopes.
 func (p scopePolicy) refuseIdentity(scope string) *oauth.Error {
 	switch {
-	case scope == oauth.ScopeConvert:
-		return oauth.Refuse(oauth.InvalidScope, "The scope "+scope+" is for a service itself, not for people. Ask for it with client credentials.")
+	case slices.Contains(serviceScopes, scope):
+		return oauth.Refuse(oauth.InvalidScope, "The scope "+scope+" is for a client itself, not for people. Ask for it with client credentials.")
 	case !p.group.MaySignIn(p.client, scope):
 		return oauth.Refuse(oauth.InvalidScope, "The scope "+scope+" is not among the identity scopes declared for "+p.client.Subsystem.Name+".")
 	}
