@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -57,7 +56,7 @@ type Config struct {
 	// Secrets are those that publishers sign their requests with (Standard
 	// Webhooks), several while one is changed for another. They prove nothing
 	// that the token does not, but for the challenge of a new subscription,
-	// which is answered where one of them is right.
+	// which is answered where one of them is right. SetSecrets changes them.
 	Secrets []string
 
 	Log        *slog.Logger     // nil: slog.Default
@@ -83,6 +82,7 @@ type Receiver struct {
 
 	mu       sync.RWMutex
 	handlers map[string]Handler
+	secrets  []string
 }
 
 // NewReceiver reads the issuer's metadata and keys, so that a wrong
@@ -92,6 +92,7 @@ func NewReceiver(ctx context.Context, config Config) (*Receiver, error) {
 		return nil, fmt.Errorf("event: Config.Audience %q is not the name of a subsystem", config.Audience)
 	}
 	r := &Receiver{config: config, now: config.Now, log: config.Log, inbox: config.Inbox, sleep: sleep, handlers: make(map[string]Handler)}
+	r.SetSecrets(config.Secrets...)
 	if r.now == nil {
 		r.now = time.Now
 	}
@@ -296,41 +297,6 @@ func (r *Receiver) findUser(ctx context.Context, e *Event) error {
 	}
 	e.User = id
 	return nil
-}
-
-// answerChallenge shows a publisher that this address is ours: it gets back
-// what it sent, if it signed it with a secret that both know.
-func (r *Receiver) answerChallenge(request *http.Request, body []byte) (any, error) {
-	var challenge struct {
-		Type      string `json:"type"`
-		Challenge string `json:"challenge"`
-	}
-	if err := json.Unmarshal(body, &challenge); err != nil || challenge.Type != "verification" || challenge.Challenge == "" {
-		return nil, refuse(AuthenticationFailed, "The request has no event credential in an Authorization header.")
-	}
-	if !r.signed(request, body) {
-		return nil, refuse(AuthenticationFailed, "The challenge is not signed with a secret known here.")
-	}
-	return struct {
-		Challenge string `json:"challenge"`
-	}{challenge.Challenge}, nil
-}
-
-// checkSignature judges the signature of a delivery that has one, where there
-// are secrets to judge it by. It must be over this event.
-func (r *Receiver) checkSignature(request *http.Request, id string, body []byte) error {
-	if len(r.config.Secrets) == 0 || request.Header.Get(headerSignature) == "" {
-		return nil
-	}
-	if request.Header.Get(headerID) != id || !r.signed(request, body) {
-		return refuse(AuthenticationFailed, "The signature of the request is not right.")
-	}
-	return nil
-}
-
-// signed reports whether one of the secrets has signed the request.
-func (r *Receiver) signed(request *http.Request, body []byte) bool {
-	return len(r.config.Secrets) > 0 && VerifySignature(r.config.Secrets, request.Header, body, r.now()) == nil
 }
 
 // bearerToken reads the one place the credential may be in (RFC 6750 §2.1).

@@ -71,3 +71,16 @@ func TestADeliverysSignatureIsCheckedWhereThereIsOne(t *testing.T) {
 	r.want("none: the credential proves it", r.sendCredential(bearer[1][len("Bearer "):], sale), http.StatusAccepted, "")
 	r.wantHandled(1)
 }
+
+func TestSecretsMayBeSetLater(t *testing.T) {
+	t.Parallel()
+	r := setupReceiver(t, nil)
+	body := `{"type":"verification","challenge":"c"}`
+	r.want("before", r.send(body, r.signature(oldSecret, "check-1", body)...), http.StatusBadRequest, event.AuthenticationFailed)
+	r.receiver.SetSecrets(newSecret, oldSecret)
+	for _, secret := range []string{oldSecret, newSecret} {
+		r.want("after", r.send(body, r.signature(secret, "check-1", body)...), http.StatusOK, "")
+	}
+	r.receiver.SetSecrets(newSecret)
+	r.want("a day later", r.send(body, r.signature(oldSecret, "check-1", body)...), http.StatusBadRequest, event.AuthenticationFailed)
+}
