@@ -74,7 +74,7 @@ func parse(body []byte) (metadata, own, map[string]json.RawMessage, error) {
 	}
 	for _, name := range notOffered {
 		if says(members[name]) {
-			return metadata{}, own{}, nil, refuse(name + " is not offered here: nothing is fetched, and what is not promised is not taken.")
+			return metadata{}, own{}, nil, refuse(name + " is not offered here; leave it out. Nothing is fetched, and no client is to count on what it does not get.")
 		}
 	}
 	if !says(m.JWKS) {
