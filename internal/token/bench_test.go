@@ -5,12 +5,15 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/sekisho-id/sekisho/internal/keyring"
+	"github.com/sekisho-id/sekisho/internal/pairwise"
 	"github.com/sekisho-id/sekisho/internal/token"
 	"github.com/sekisho-id/sekisho/internal/web"
+	"github.com/sekisho-id/sekisho/oauth"
 )
 
 // measure prepares a request once and sends it b.N times. The audit log is written
@@ -64,6 +67,27 @@ func BenchmarkExchange(b *testing.B) {
 	set := setup(b)
 	set.unlimited()
 	measure(b, set, token.PathToken, basic("pay.backend"), exchange(set.charged("charge"), market)...)
+}
+
+// One event for one receiver, and for ten.
+
+func BenchmarkEventCredential(b *testing.B) {
+	set := setup(b)
+	set.unlimited()
+	set.serve(pairwise.Budget{AtLeast: 1 << 60})
+	measure(b, set, token.PathToken, basic("market.spare"), asking(set.subject("market"), detail("crypto", sold, "sale-1"))...)
+}
+
+func BenchmarkEventCredentials10(b *testing.B) {
+	set := setup(b)
+	set.unlimited()
+	set.serve(pairwise.Budget{AtLeast: 1 << 60})
+	var details []oauth.EventDetail
+	for i := range 5 {
+		id := "sale-" + strconv.Itoa(i)
+		details = append(details, detail("crypto", sold, id), detail("shop", sold, id))
+	}
+	measure(b, set, token.PathToken, basic("market.spare"), asking(set.subject("market"), details...)...)
 }
 
 func BenchmarkIntrospection(b *testing.B) {
