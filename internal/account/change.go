@@ -129,6 +129,7 @@ func (p *People) passwordChanged(ctx context.Context, tx *db.Tx, a *Account, fro
 	tx.Changed(topic)
 	err := p.tell(ctx, tx, oauth.EventCredentialChange, a.Ref, from, map[string]any{
 		"credential_type": "password", "change_type": "update", // CAEP 1.0 §3.3
+		"reason_admin": map[string]string{"en": "password changed"}, // CAEP Interoperability Profile 1.0 §3.2
 	})
 	if err != nil {
 		return err

@@ -55,12 +55,12 @@ func TestChangesAreTold(t *testing.T) {
 		{name: "password", change: func() error {
 			return b.ChangePassword(t.Context(), account.PasswordChange{AccountID: a.ID, Old: password, New: "another battery staple 4711", Origin: person})
 		}, event: oauth.EventCredentialChange, payload: map[string]any{
-			"initiating_entity": "user", "credential_type": "password", "change_type": "update",
+			"initiating_entity": "user", "credential_type": "password", "change_type": "update", "reason_admin": map[string]any{"en": "password changed"},
 		}},
 		{name: "password by an operator", change: func() error {
 			return b.ResetPassword(t.Context(), account.PasswordChange{AccountID: a.ID, New: "a third battery staple 4711"})
 		}, event: oauth.EventCredentialChange, payload: map[string]any{
-			"initiating_entity": "admin", "credential_type": "password", "change_type": "update",
+			"initiating_entity": "admin", "credential_type": "password", "change_type": "update", "reason_admin": map[string]any{"en": "password changed"},
 		}},
 		{
 			name: "delete", change: in(func(ctx context.Context, tx *db.Tx) error { return b.Delete(ctx, tx, a.ID, operator) }),

@@ -70,6 +70,7 @@ type world struct {
 	path    string // of the database
 	person  *account.Account
 	watch   func(r *http.Request, form url.Values, a *httptest.ResponseRecorder) // sees every request, if set
+	adjust  func(*app.Config)                                                    // changes the configuration, if set
 }
 
 // clock is the time as the server sees it.
@@ -187,7 +188,11 @@ func setup(t testing.TB) *world {
 // start opens a server on a database that has a group and a person.
 func start(t testing.TB, path string, clock *clock) *world {
 	t.Helper()
-	w := &world{t: t, path: path, clock: clock, log: &logBuffer{}}
+	return startWith(t, &world{t: t, path: path, clock: clock, log: &logBuffer{}})
+}
+
+func startWith(t testing.TB, w *world) *world {
+	t.Helper()
 	if err := w.open(t.Context(), ""); err != nil {
 		t.Fatal(err)
 	}
@@ -203,13 +208,16 @@ func start(t testing.TB, path string, clock *clock) *world {
 }
 
 func (w *world) open(ctx context.Context, group string) (err error) {
-	w.app, err = app.Open(ctx, app.Config{
+	config := app.Config{
 		Database: w.path, GroupFile: group, Now: w.clock.Now,
 		PPIDSecrets:      [][]byte{[]byte("a-ppid-secret-of-just-32-bytes--")},
 		KeyEncryptionKey: []byte("a-key-encryption-key-of-32-bytes"),
 		Logger:           slog.New(slog.NewJSONHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
-	})
-	if err == nil {
+	}
+	if w.adjust != nil {
+		w.adjust(&config)
+	}
+	if w.app, err = app.Open(ctx, config); err == nil {
 		w.handler = w.app.Handler()
 	}
 	return err
