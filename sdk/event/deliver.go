@@ -155,9 +155,12 @@ func (d *dispatcher) pass(ctx context.Context) error {
 
 // renew keeps the lease, or asks for it every while.
 func (d *dispatcher) renew(ctx context.Context, now time.Time) (err error) {
-	if !now.Before(d.renewAt) {
+	if now.Before(d.renewAt) {
+		return nil
+	}
+	d.held, err = d.Outbox.hold(ctx, d.holder, now)
+	if err == nil {
 		d.renewAt = now.Add(leaseRenew)
-		d.held, err = d.Outbox.hold(ctx, d.holder, now)
 	}
 	return err
 }

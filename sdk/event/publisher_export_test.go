@@ -6,31 +6,47 @@ import (
 	"time"
 )
 
-// DeliverDue does what Run does, until nothing more is due at the clock's time.
-func (p *Publisher) DeliverDue(ctx context.Context) error {
+// Stepper is a Run whose steps a test makes.
+type Stepper struct{ d *dispatcher }
+
+// NewStepper starts one.
+func NewStepper(ctx context.Context, p *Publisher) (*Stepper, error) {
 	if err := p.prepare(); err != nil {
-		return err
+		return nil, err
 	}
-	d := newDispatcher(p, ctx)
-	defer d.close()
+	return &Stepper{newDispatcher(p, ctx)}, nil
+}
+
+// Due does what Run does, until nothing more is due at the clock's time.
+func (x *Stepper) Due(ctx context.Context) error {
 	for {
-		if err := d.pass(ctx); err != nil {
+		if err := x.d.pass(ctx); err != nil {
 			return err
 		}
-		d.requests.Wait()
-		d.mu.Lock()
-		idle := len(d.results) == 0
-		d.mu.Unlock()
+		x.d.requests.Wait()
+		x.d.mu.Lock()
+		idle := len(x.d.results) == 0
+		x.d.mu.Unlock()
 		if idle {
 			return nil
 		}
 	}
 }
 
+// Close ends it as Run ends.
+func (x *Stepper) Close() { x.d.close() }
+
 // SetGrace sets how long requests under way may take when Run ends.
 func (p *Publisher) SetGrace(grace time.Duration) error {
 	err := p.prepare()
 	p.grace = grace
+	return err
+}
+
+// SetClient sends through another client, one that waits forever.
+func (p *Publisher) SetClient(client *http.Client) error {
+	err := p.prepare()
+	p.client = client
 	return err
 }
 

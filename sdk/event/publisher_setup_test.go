@@ -48,6 +48,7 @@ type publishing struct {
 	store     *rs.SQLStore
 	mapping   *rs.Mapping
 	publisher *event.Publisher
+	delivery  *event.Stepper // under way, once deliver was called
 	api       string
 	client    *http.Client
 	log       *bytes.Buffer
@@ -157,7 +158,15 @@ func (f *publishing) sold(person, item string) event.Occurrence {
 // deliver delivers all that is due.
 func (f *publishing) deliver() {
 	f.t.Helper()
-	if err := f.publisher.DeliverDue(f.t.Context()); err != nil {
+	if f.delivery == nil {
+		delivery, err := event.NewStepper(f.t.Context(), f.publisher)
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		f.delivery = delivery
+		f.t.Cleanup(delivery.Close)
+	}
+	if err := f.delivery.Due(f.t.Context()); err != nil {
 		f.t.Fatal(err)
 	}
 }
@@ -261,7 +270,7 @@ func (f *publishing) listen() *hook {
 	f.t.Helper()
 	h := &hook{t: f.t, came: make(chan struct{}, 10_000)}
 	server := httptest.NewUnstartedServer(h)
-	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.Config.ErrorLog = quietLog
 	server.StartTLS()
 	f.t.Cleanup(server.Close)
 	h.url = server.URL
@@ -345,4 +354,27 @@ func serveTLS(t *testing.T, handler http.Handler) (url string) {
 	server := httptest.NewTLSServer(handler)
 	t.Cleanup(server.Close)
 	return server.URL
+}
+
+var quietLog = log.New(io.Discard, "", 0)
+
+// notify is a log that tells of each entry.
+func notify(entries chan<- struct{}) *slog.Logger {
+	return slog.New(slog.NewTextHandler(writerFunc(func([]byte) { entries <- struct{}{} }), nil))
+}
+
+type writerFunc func(p []byte)
+
+func (f writerFunc) Write(p []byte) (int, error) {
+	f(p)
+	return len(p), nil
+}
+
+func readText(t *testing.T, r *http.Request) string {
+	t.Helper()
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		t.Error(err)
+	}
+	return string(body)
 }
