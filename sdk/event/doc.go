@@ -5,6 +5,29 @@
 // authorization server makes it for each receiver, so that a publisher need
 // not know any identifier but its own, and two receivers cannot compare theirs.
 //
+// # Publishing
+//
+// A Publisher writes events in the transaction of the change that they tell of,
+// and delivers them from there to whoever subscribed.
+//
+//	publisher := &event.Publisher{
+//		Client:   client, // of rp.Discover
+//		Mapping:  users,
+//		Outbox:   &event.SQLOutbox{DB: db, Dialect: event.SQLite},
+//		Audience: "https://api.market.example",
+//		Types:    map[string]any{"item.sold": Sale{}},
+//		Key:      key, // 32 random bytes
+//	}
+//	http.Handle("/event-subscriptions/", publisher.Subscriptions(guard, "events"))
+//	go publisher.Run(ctx) // on every replica; one delivers
+//	err := publisher.Publish(ctx, tx, event.Occurrence{Type: "item.sold", User: id, Data: Sale{Item: "a lamp"}})
+//
+// A delivery is pending until the receiver takes it (done), may not hear of the
+// person (skipped), or refuses it or does not take it for three days (dead, to be
+// seen and sent again). A subscription is unverified until its address has
+// answered a challenge, then active, and paused when its receiver refuses
+// everything for a day or may not have the events.
+//
 // # Receiving: a webhook
 //
 // What arrives proves itself: a receiver needs the issuer's public keys, the
