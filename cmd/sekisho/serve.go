@@ -45,7 +45,7 @@ func (c serveCommand) Run(ctx context.Context, term terminal) (err error) {
 	return serve(ctx, config)
 }
 
-// spendMemory has the garbage collector run a quarter as often as Go's default.
+// spendMemory has the garbage collector run a third as often as Go's default.
 // Two megabytes live, so the default would collect every two hundred requests.
 // GOGC, where set, decides.
 func spendMemory() {
@@ -54,7 +54,7 @@ func spendMemory() {
 	}
 }
 
-const gcPercent = 400
+const gcPercent = 300
 
 // serve opens the server and runs it until ctx ends.
 func serve(ctx context.Context, config app.Config) error {
