@@ -24,9 +24,11 @@ const (
 	lastPollTime = 5 * time.Second // to say at the end what was handled
 
 	// A hub that is away, and handlers that fail, are tried again after a
-	// pause that doubles.
-	firstPause = time.Second
-	longPause  = time.Minute
+	// pause that doubles. Meanwhile other people's events wait too, so that
+	// for a handler it stays short.
+	firstPause  = time.Second
+	failedPause = 5 * time.Second
+	awayPause   = time.Minute
 )
 
 // pollRequest asks for tokens and settles those of before (RFC 8936 §2.2, §2.4).
@@ -37,10 +39,10 @@ type pollRequest struct {
 	SetErrs           map[string]*Refusal `json:"setErrs,omitempty"`
 }
 
-// pollAnswer holds tokens by their jti (RFC 8936 §2.3).
+// pollAnswer holds tokens by their jti (RFC 8936 §2.3). Whether more are
+// available (moreAvailable) does not matter to who asks again at once.
 type pollAnswer struct {
-	Sets          map[string]string `json:"sets"`
-	MoreAvailable bool              `json:"moreAvailable"`
+	Sets map[string]string `json:"sets"`
 }
 
 // Poll fetches the events of a stream and gives them to the handlers, until ctx
@@ -98,14 +100,14 @@ func (p *poller) poll(ctx context.Context) error {
 		return nil // the end, whatever the hub has answered
 	default:
 		p.receiver.log.WarnContext(ctx, "events not fetched", "error", err)
-		p.wait(ctx)
+		p.wait(ctx, awayPause)
 		return nil
 	}
 	if p.handle(ctx, answer.Sets) {
 		p.pause = 0
 	} else {
 		// What failed comes again in the next answer, at once.
-		p.wait(ctx)
+		p.wait(ctx, failedPause)
 	}
 	return nil
 }
@@ -223,8 +225,8 @@ func (p *poller) settle(ctx context.Context) {
 
 // wait pauses, for longer each time in a row and never for the same time as
 // others.
-func (p *poller) wait(ctx context.Context) {
-	p.pause = min(max(2*p.pause, firstPause), longPause)
+func (p *poller) wait(ctx context.Context, most time.Duration) {
+	p.pause = min(max(2*p.pause, firstPause), most)
 	p.receiver.sleep(ctx, p.pause/2+rand.N(p.pause/2+1))
 }
 

@@ -117,12 +117,12 @@ func TestPolledEventsAreAcknowledgedWhenTheyAreHandled(t *testing.T) {
 func TestWhatFailsComesAgainInOrder(t *testing.T) {
 	t.Parallel()
 	p := setupPoller(t)
-	p.failed["first"] = 2
+	p.failed["first"] = 5
 	p.give("alice", "first", 3*time.Minute)
 	p.give("alice", "second", 2*time.Minute) // waits for the first
 	p.give("bob", "other", time.Minute)      // does not
 	stop := p.run()
-	p.wantSeen("first", "other", "first", "first", "second")
+	p.wantSeen("first", "other", "first", "first", "first", "first", "first", "second")
 	if err := stop(); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
@@ -130,7 +130,7 @@ func TestWhatFailsComesAgainInOrder(t *testing.T) {
 	if diff := cmp.Diff([]string{"other", "first", "second"}, acked); diff != "" {
 		t.Error(diff)
 	}
-	for _, most := range []time.Duration{time.Second, 2 * time.Second} {
+	for _, most := range []time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 5 * time.Second, 5 * time.Second} {
 		if got := <-p.pauses; got < most/2 || got > most {
 			t.Errorf("paused for %v, want up to %v", got, most)
 		}

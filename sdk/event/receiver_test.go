@@ -230,6 +230,10 @@ func TestNewReceiverRefuses(t *testing.T) {
 			t.Errorf("%s: accepted", name)
 		}
 	}
+	issuer.Describe = func(m *oauth.Metadata) { m.JWKSURI = issuer.URL + "/elsewhere" }
+	if _, err := event.NewReceiver(t.Context(), event.Config{Issuer: issuer.URL, Audience: "crypto", HTTPClient: receiverClient(t)}); err == nil {
+		t.Error("an issuer without keys: accepted")
+	}
 }
 
 // What one pushed token costs, beside an inbox that costs nothing.
