@@ -30,9 +30,15 @@ func (d *Door) personAnswer(ctx context.Context, c call, a authorized) (answer, 
 		Session: given.SessionID, At: given.AuthTime, Exact: given.ExactAuthTime,
 		ACR: given.ACR, AMR: given.AMR,
 	}
+	// The sid of an access token is the session that it ends with. A grant with
+	// offline access lives on without.
+	lasting := how
+	if given.Offline {
+		lasting.Session = nil
+	}
 	access, err := d.Mint.UserToken(mint.UserToken{
 		Client: c.client, Who: given.Ref, Audience: target.audience, Scopes: target.scopes,
-		Opaque: target.opaque, SignIn: how, Grant: given.ID,
+		Opaque: target.opaque, SignIn: lasting, Grant: given.ID,
 	})
 	if err != nil {
 		return answer{}, err

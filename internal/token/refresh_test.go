@@ -201,3 +201,22 @@ func (b *bundle) update(fn func(*db.Tx) error) {
 		b.t.Fatal(err)
 	}
 }
+
+// An access token names the session that it ends with. One that lives on
+// without its session names none, or a resource server that hears of the
+// session's end would refuse it.
+func TestOfflineAccessTokenNamesNoSession(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	for _, offline := range []bool{false, true} {
+		code := b.code(signIn{client: "market-app.site", redirectURI: "https://market.test/site", scopes: marketScopes, offline: offline})
+		answer := b.tokens(basic("market-app.site"), redemption(code, "https://market.test/site")...)
+		id, err := b.mint.CheckIDTokenHint(t.Context(), answer.IDToken)
+		if err != nil || id.Session == nil {
+			t.Errorf("offline %t: the ID token names no session, %v", offline, err)
+		}
+		if sid := b.claims(answer.AccessToken).SessionID; (sid == "") != offline {
+			t.Errorf("offline %t: sid %q", offline, sid)
+		}
+	}
+}
