@@ -54,6 +54,12 @@ func WriteError(w http.ResponseWriter, r *http.Request, err error) {
 	header := w.Header()
 	header.Set("Cache-Control", "no-store")
 	header.Set("Pragma", "no-cache")
+	if errors.Is(err, context.Canceled) && r.Context().Err() != nil {
+		// The caller hung up. Nobody reads the answer, and it is no failure of
+		// ours that would have to be looked into.
+		w.WriteHeader(statusHungUp)
+		return
+	}
 	if refusal.Code == oauth.TemporarilyUnavailable && header.Get("Retry-After") == "" {
 		header.Set("Retry-After", retryAfter)
 	}
@@ -65,6 +71,9 @@ func WriteError(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	WriteJSON(w, refusal.HTTPStatus(), refusal)
 }
+
+// statusHungUp is what the log shows of a request whose caller did not wait.
+const statusHungUp = 499
 
 // NoToken is the refusal of a request that carries no bearer token at all: 401
 // and the scheme, without an error code (RFC 6750 §3.1).

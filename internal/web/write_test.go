@@ -227,3 +227,22 @@ func TestBound(t *testing.T) {
 		}
 	}
 }
+
+// A caller that hangs up is no failure of the server.
+func TestCallerThatHungUp(t *testing.T) {
+	t.Parallel()
+	ctx, hangUp := context.WithCancel(t.Context())
+	hangUp()
+	r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/", http.NoBody)
+	w := httptest.NewRecorder()
+	web.WriteError(w, r, fmt.Errorf("wait: %w", context.Canceled))
+	if w.Code != 499 || w.Body.Len() > 0 {
+		t.Errorf("status %d, body %q", w.Code, w.Body)
+	}
+	// The same from within, while the caller waits, is one.
+	w = httptest.NewRecorder()
+	web.WriteError(w, httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", http.NoBody), context.Canceled)
+	if w.Code != http.StatusServiceUnavailable {
+		t.Errorf("status %d", w.Code)
+	}
+}
