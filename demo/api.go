@@ -22,7 +22,8 @@ type call struct {
 	body   any
 }
 
-// do sends the call and reads the answer. A refusal is an *oauth.Error.
+// do sends the call and reads the answer, unless answer is nil. A refusal is an
+// *oauth.Error.
 func (c call) do(ctx context.Context, answer any) (err error) {
 	sent, err := json.Marshal(c.body)
 	if err != nil {
@@ -47,6 +48,9 @@ func (c call) do(ctx context.Context, answer any) (err error) {
 	}
 	if refusal := refusalIn(response.StatusCode, response.Header, received); refusal != nil {
 		return &oauth.Error{Code: oauth.Code(refusal.Code), Description: refusal.Why, Status: refusal.Status}
+	}
+	if answer == nil {
+		return nil
 	}
 	return json.Unmarshal(received, answer)
 }

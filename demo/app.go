@@ -29,6 +29,7 @@ func (a *app) routes() map[string]http.Handler {
 		"GET /callback":              visit("comes back with a code", a.finishSignIn),
 		"POST /offer":                visit("offers an item", a.signedIn(a.offer)),
 		"POST /buy":                  visit("buys a lamp", a.signedIn(a.buy)),
+		"POST /sell":                 visit("sells the teapot", a.signedIn(a.sell)),
 		"POST /signout":              visit("signs out", a.signedIn(a.signOut)),
 		"POST /refused/itself":       visit("lets the app ask for a token of its own", a.askForItself),
 		"POST /refused/misaddressed": visit("lets the app send pay a token made for market", a.signedIn(a.misaddress)),
@@ -41,6 +42,7 @@ var appActions = []siteAction{
 	{Method: http.MethodPost, Path: "offer", Title: "Offer", Fields: []siteField{
 		{"title", "What you sell", "text", "off"}, {"price", "Price in yen", "number", "off"},
 	}},
+	{Method: http.MethodPost, Path: "sell", Title: "Sell the teapot"},
 	{Method: http.MethodPost, Path: "signout", Title: "Sign out"},
 }
 
@@ -89,6 +91,30 @@ func (a *app) offer(w http.ResponseWriter, r *http.Request, who *session) error 
 		return err
 	}
 	a.done(w, r, offered.Title+" is for sale.")
+	return nil
+}
+
+// sell tells market that the person's teapot is sold. Market tells others.
+func (a *app) sell(w http.ResponseWriter, r *http.Request, who *session) error {
+	token, err := who.token(r.Context(), a.client, a.marketURL)
+	if err != nil {
+		return err
+	}
+	var own []Item
+	err = call{client: a.api, method: http.MethodGet, url: a.marketURL + "/items/mine", token: token}.do(r.Context(), &own)
+	if err != nil {
+		return err
+	}
+	teapot, ok := findItem(own, "Teapot")
+	if !ok {
+		return errors.New("you offer no teapot")
+	}
+	var sale Sale
+	err = call{client: a.api, method: http.MethodPost, url: fmt.Sprintf("%s/items/%d/sale", a.marketURL, teapot.ID), token: token}.do(r.Context(), &sale)
+	if err != nil {
+		return err
+	}
+	a.done(w, r, sale.Title+" is sold.")
 	return nil
 }
 

@@ -13,6 +13,7 @@ import (
 // browser would, writes what it sees as numbered lines, and answers with an
 // error that names what was wrong. The group must be started.
 func (g *Group) Check(ctx context.Context, out io.Writer) error {
+	defer g.rest() // nothing is listened to when the authorization server ends
 	visitor, err := newBrowser()
 	if err != nil {
 		return err
@@ -33,6 +34,8 @@ func (g *Group) Check(ctx context.Context, out io.Writer) error {
 		{"Scenario 3: a service that is called and calls on", c.buyLamp},
 		{"Third party", c.signInAtPartner},
 		{"Batch: no person", c.settleNightly},
+		{"Events", c.sellTeapot},
+		{"Events that are not what they say", c.tryEvents},
 		{"What is refused", c.tryRefusals},
 		{"One person, everywhere", c.compareIDs},
 		{"Conversion", c.convertIDs},

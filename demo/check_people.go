@@ -168,7 +168,14 @@ func (c *check) signOut(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	browsing, err := held.token(ctx, c.group.systems.app.client, c.group.urls[partyMarket])
+	if err != nil {
+		return err
+	}
 	if err := c.leave(ctx); err != nil {
+		return err
+	}
+	if err := c.refusedAtOnce(ctx, browsing); err != nil {
 		return err
 	}
 	c.verify(c.browser.at.String() == c.group.urls[partyApp]+"/", "after signing out the browser is back at the app")

@@ -22,6 +22,7 @@ import (
 type credentials struct {
 	secrets map[string]string            // by client id
 	keys    map[string]*ecdsa.PrivateKey // by client id
+	events  []byte                       // what market makes the secrets of webhooks from
 }
 
 func openCredentials(dir string) (*credentials, error) {
@@ -36,6 +37,11 @@ func openCredentials(dir string) (*credentials, error) {
 		}
 		made.secrets[client] = secret
 	}
+	events, err := openSecret(filepath.Join(dir, "market.events.secret"))
+	if err != nil {
+		return nil, fmt.Errorf("key of market's webhooks: %w", err)
+	}
+	made.events = []byte(events)
 	for _, client := range []string{clientMarket, clientPay, clientNightly} {
 		key, err := openKey(filepath.Join(dir, client))
 		if err != nil {

@@ -22,6 +22,7 @@ import (
 type crypto struct {
 	*site
 	client    *rp.Client
+	hears     *subscriber
 	linking   *rp.SignIn
 	sessions  *sessions[int64] // the user's number
 	users     *sql.DB
@@ -62,6 +63,7 @@ func (c *crypto) routes() map[string]http.Handler {
 		"POST /items":              visit("looks at items in market", c.signedIn(c.items)),
 		"POST /settle":             visit("lets crypto settle, for itself", c.signedIn(c.settle)),
 		"POST /refused/undeclared": visit("lets crypto ask for a token to call pay", c.askForPay),
+		"POST /events":             c.hears.handler(),
 		"POST /refused/convert":    visit("lets crypto ask to convert ids", c.askToConvert),
 	}
 }

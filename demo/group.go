@@ -36,6 +36,8 @@ type Group struct {
 	systems   systems
 	servers   []*http.Server
 	serving   sync.WaitGroup
+	working   sync.WaitGroup     // what runs beside the servers
+	stop      context.CancelFunc // of that
 	failed    chan error
 }
 
@@ -99,11 +101,47 @@ func (g *Group) Start(ctx context.Context) error {
 	for party, handler := range handlers {
 		g.serve(party, handler)
 	}
+	if err := g.listenToEvents(ctx); err != nil {
+		return errors.Join(err, g.Close())
+	}
 	if err := g.welcome(ctx); err != nil {
 		return errors.Join(fmt.Errorf("let the ready-made people join: %w", err), g.Close())
 	}
 	g.trace.forget()
 	return nil
+}
+
+// listenToEvents subscribes every system that hears of market's events, and runs
+// what delivers and fetches events until Close.
+func (g *Group) listenToEvents(ctx context.Context) error {
+	for _, one := range g.systems.subscribers() {
+		if err := one.subscribe(ctx, g.urls[partyMarket]); err != nil {
+			return fmt.Errorf("let %s hear of events: %w", one.party, err)
+		}
+	}
+	running, stop := context.WithCancel(context.WithoutCancel(ctx))
+	g.stop = stop
+	g.run("market's events", func() error { return g.systems.market.publisher.Run(running) })
+	for _, one := range g.systems.followers {
+		g.run("a stream of the platform's events", func() error { return one.run(running) })
+	}
+	return nil
+}
+
+// run runs work beside the servers. If it fails, the example ends.
+func (g *Group) run(what string, work func() error) {
+	g.working.Go(func() {
+		if err := work(); err != nil && !errors.Is(err, context.Canceled) {
+			g.fail(fmt.Errorf("%s: %w", what, err))
+		}
+	})
+}
+
+func (g *Group) fail(err error) {
+	select {
+	case g.failed <- err:
+	default: // the first failure ends the example
+	}
 }
 
 func (g *Group) serve(party string, handler http.Handler) {
@@ -116,16 +154,14 @@ func (g *Group) serve(party string, handler http.Handler) {
 	g.servers = append(g.servers, server)
 	g.serving.Go(func() {
 		if err := server.Serve(g.listeners[party]); !errors.Is(err, http.ErrServerClosed) {
-			select {
-			case g.failed <- fmt.Errorf("%s stopped: %w", party, err):
-			default: // the first failure ends the example
-			}
+			g.fail(fmt.Errorf("%s stopped: %w", party, err))
 		}
 	})
 }
 
 // Wait waits until a system fails, or until ctx ends, which is no error.
 func (g *Group) Wait(ctx context.Context) error {
+	defer g.rest()
 	select {
 	case err := <-g.failed:
 		return err
@@ -134,8 +170,18 @@ func (g *Group) Wait(ctx context.Context) error {
 	}
 }
 
+// rest ends what runs beside the servers, while the authorization server still
+// answers: what was heard is acknowledged.
+func (g *Group) rest() {
+	if g.stop != nil {
+		g.stop()
+	}
+	g.working.Wait()
+}
+
 // Close stops all systems and closes their databases.
 func (g *Group) Close() error {
+	g.rest()
 	var faults []error
 	for _, server := range g.servers {
 		faults = append(faults, server.Close())

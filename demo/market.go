@@ -9,6 +9,7 @@ import (
 	"net/http"
 
 	"github.com/sekisho-id/sekisho/oauth"
+	"github.com/sekisho-id/sekisho/sdk/event"
 	"github.com/sekisho-id/sekisho/sdk/rp"
 	"github.com/sekisho-id/sekisho/sdk/rs"
 )
@@ -17,12 +18,13 @@ import (
 // M-100001 and so on; to callers it names them as each caller knows them. The
 // mapping turns one into the other at the edge of every call.
 type market struct {
-	client  *rp.Client
-	guard   *rs.Guard
-	mapping *rs.Mapping
-	db      *sql.DB
-	trace   *Trace
-	logger  *slog.Logger
+	client    *rp.Client
+	guard     *rs.Guard
+	mapping   *rs.Mapping
+	publisher *event.Publisher
+	db        *sql.DB
+	trace     *Trace
+	logger    *slog.Logger
 }
 
 const marketSchema = `
@@ -33,6 +35,7 @@ CREATE TABLE IF NOT EXISTS item (
 	title  TEXT NOT NULL,
 	price  INTEGER NOT NULL
 );
+CREATE TABLE IF NOT EXISTS sale (item INTEGER PRIMARY KEY REFERENCES item (id));
 CREATE TABLE IF NOT EXISTS settlement (
 	reference TEXT PRIMARY KEY,
 	seller    TEXT NOT NULL,
@@ -48,6 +51,17 @@ type Item struct {
 	Title  string `json:"title"`
 	Price  int64  `json:"price"`
 	Seller string `json:"seller" ppid:"user"`
+}
+
+// eventSold is the one type of event that market publishes.
+const eventSold = "item.sold"
+
+// Sale is what market tells others of an item that was sold. Whose it was is
+// told by the event itself.
+type Sale struct {
+	Item  int64  `json:"item"`
+	Title string `json:"title"`
+	Price int64  `json:"price"`
 }
 
 // Settlement is one sale or payout to be settled, told by another system.
@@ -69,7 +83,9 @@ func (m *market) handler() http.Handler {
 	mux.Handle("GET /items/mine", m.guard.User("items.read", m.user(m.mine)))
 	mux.Handle("GET /items/{id}", m.guard.User("items.read", m.user(m.item)))
 	mux.Handle("POST /items", m.guard.User("items.write", m.user(m.offer)))
+	mux.Handle("POST /items/{id}/sale", m.guard.User("items.write", m.user(m.sell)))
 	mux.Handle("POST /settlements", m.guard.Service("settle", m.settle))
+	mux.Handle("/event-subscriptions/", m.publisher.Subscriptions(m.guard, "events"))
 	return m.trace.api(partyMarket, mux)
 }
 
@@ -103,11 +119,11 @@ func (m *market) serve(r *http.Request, user *rs.User, handle func(context.Conte
 }
 
 func (m *market) list(ctx context.Context, _ *http.Request, _ caller) (any, error) {
-	return m.items(ctx, `SELECT id, title, price, seller FROM item ORDER BY id LIMIT 50`)
+	return m.items(ctx, `SELECT id, title, price, seller FROM item WHERE id NOT IN (SELECT item FROM sale) ORDER BY id LIMIT 50`)
 }
 
 func (m *market) mine(ctx context.Context, _ *http.Request, who caller) (any, error) {
-	return m.items(ctx, `SELECT id, title, price, seller FROM item WHERE seller = $1 ORDER BY id LIMIT 50`, who.internal)
+	return m.items(ctx, `SELECT id, title, price, seller FROM item WHERE seller = $1 AND id NOT IN (SELECT item FROM sale) ORDER BY id LIMIT 50`, who.internal)
 }
 
 func (m *market) items(ctx context.Context, query string, args ...any) (*[]Item, error) {
@@ -150,6 +166,35 @@ func (m *market) offer(ctx context.Context, r *http.Request, who caller) (any, e
 	}
 	return &item, nil
 }
+
+// sell notes that an item of the caller's own is sold, and tells of it. The sale
+// and its event are one transaction: there is never one without the other.
+func (m *market) sell(ctx context.Context, r *http.Request, who caller) (any, error) {
+	tx, err := m.db.BeginTx(ctx, nil)
+	if err != nil {
+		return nil, fmt.Errorf("begin the sale: %w", err)
+	}
+	defer func() { err = errors.Join(err, rollback(tx)) }()
+	var sale Sale
+	err = tx.QueryRowContext(ctx, `INSERT INTO sale (item) SELECT id FROM item WHERE id = $1 AND seller = $2
+		AND id NOT IN (SELECT item FROM sale) RETURNING item`, r.PathValue("id"), who.internal).Scan(&sale.Item)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, errNotForSale
+	}
+	if err != nil {
+		return nil, fmt.Errorf("keep the sale: %w", err)
+	}
+	err = tx.QueryRowContext(ctx, `SELECT title, price FROM item WHERE id = $1`, sale.Item).Scan(&sale.Title, &sale.Price)
+	if err != nil {
+		return nil, fmt.Errorf("read the item: %w", err)
+	}
+	if err := m.publisher.Publish(ctx, tx, event.Occurrence{Type: eventSold, User: who.internal, Data: sale}); err != nil {
+		return nil, err
+	}
+	return &sale, tx.Commit()
+}
+
+var errNotForSale = &oauth.Error{Code: "unknown_item", Description: "You have no such item for sale.", Status: http.StatusNotFound}
 
 // settle takes settlements from another system that speaks for itself: pay's
 // nightly batch, or crypto. People are named as that system knows them.

@@ -10,6 +10,7 @@ import (
 type partner struct {
 	*visitors
 	api       *http.Client
+	hears     *subscriber
 	marketURL string
 	payURL    string
 }
@@ -23,6 +24,7 @@ func (p *partner) routes() map[string]http.Handler {
 		"GET /signin":         visit("wants to sign in with Market", p.startSignIn),
 		"GET /callback":       visit("comes back with a code", p.finishSignIn),
 		"POST /shelf":         visit("shows items on the blog", p.signedIn(p.shelf)),
+		"POST /events":        p.hears.handler(),
 		"POST /refused/chain": visit("buys from the blog", p.signedIn(p.buy)),
 	}
 }

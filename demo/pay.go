@@ -24,6 +24,7 @@ type pay struct {
 	guard     *rs.Guard
 	mapping   *rs.Mapping
 	client    *rp.Client
+	hears     *subscriber
 	asker     *http.Client // calls market for the person whose request is served
 	db        *sql.DB
 	marketURL string
@@ -67,7 +68,10 @@ func (p *pay) handler() http.Handler {
 	mux.Handle("GET /balance", p.guard.User("balance.read", p.user(p.balance)))
 	mux.Handle("GET /statement", p.guard.User("balance.read", p.user(p.statement)))
 	mux.HandleFunc("POST /careless", p.careless)
-	return p.trace.api(partyPay, mux)
+	outer := http.NewServeMux()
+	outer.Handle("POST /events", p.hears.handler())
+	outer.Handle("/", p.trace.api(partyPay, mux))
+	return outer
 }
 
 // user turns the caller's subject into the wallet of the person.

@@ -21,7 +21,7 @@ type refusal struct {
 var refusals = []refusal{
 	{partyCrypto, "refused/undeclared", "Crypto calls pay: no edge, no token", oauth.InvalidTarget},
 	{partyApp, "refused/itself", "The app asks for a token for itself", oauth.UnauthorizedClient},
-	{partyCrypto, "refused/convert", "Crypto asks to convert ids", oauth.InvalidTarget},
+	{partyCrypto, "refused/convert", "Crypto asks to convert ids", oauth.InvalidScope},
 	{partyPage, "refused/batch", "The batch reads a person's items", oauth.InsufficientScope},
 	{partyApp, "refused/misaddressed", "Pay uses a token made for market", oauth.InvalidRequest},
 	{partyApp, "refused/when", "Pay exchanges a token without “charge”", oauth.InvalidScope},

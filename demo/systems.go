@@ -5,8 +5,10 @@ import (
 	"crypto/rand"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"time"
 
+	"github.com/sekisho-id/sekisho/sdk/event"
 	"github.com/sekisho-id/sekisho/sdk/rp"
 	"github.com/sekisho-id/sekisho/sdk/rs"
 )
@@ -20,6 +22,8 @@ type systems struct {
 	crypto  *crypto
 	partner *partner
 	page    *page
+
+	followers []*follower // of the platform's own events
 }
 
 // handlers are what is served, by party.
@@ -116,8 +120,39 @@ func (g *Group) buildMarket(ctx context.Context) (err error) {
 	}
 	store := &rs.SQLStore{DB: g.databases[partyMarket], Dialect: rs.SQLite, NewUser: newMember}
 	guard, mapping, err := g.service(ctx, partyMarket, client, store)
-	g.systems.market = &market{client: client, guard: guard, mapping: mapping, db: g.databases[partyMarket], trace: g.trace, logger: g.logger}
-	return err
+	if err != nil {
+		return err
+	}
+	outbox := &event.SQLOutbox{DB: g.databases[partyMarket], Dialect: event.SQLite}
+	if err := outbox.Migrate(ctx); err != nil {
+		return err
+	}
+	publisher := &event.Publisher{
+		Client: client, Mapping: mapping, Outbox: outbox, Audience: g.urls[partyMarket], Types: map[string]any{eventSold: Sale{}},
+		Key: g.credentials.events, Networks: loopback, InsecureHTTP: true, Log: g.logger,
+	}
+	g.systems.market = &market{
+		client: client, guard: guard, mapping: mapping, publisher: publisher, db: g.databases[partyMarket], trace: g.trace, logger: g.logger,
+	}
+	return g.follow(ctx, partyMarket, client, guard, mapping)
+}
+
+// loopback is where the webhooks of the example are.
+var loopback = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
+
+// follow has a service hear of the platform's own events.
+func (g *Group) follow(ctx context.Context, party string, client *rp.Client, guard *rs.Guard, mapping *rs.Mapping) error {
+	following, err := g.follower(ctx, party, client, guard, mapping)
+	if err != nil {
+		return fmt.Errorf("follow the platform's events: %w", err)
+	}
+	g.systems.followers = append(g.systems.followers, following)
+	return nil
+}
+
+// subscribers are the systems that hear of market's events.
+func (s systems) subscribers() []*subscriber {
+	return []*subscriber{s.pay.hears, s.crypto.hears, s.partner.hears}
 }
 
 func (g *Group) buildPay(ctx context.Context) (err error) {
@@ -130,11 +165,18 @@ func (g *Group) buildPay(ctx context.Context) (err error) {
 	}
 	store := &rs.SQLStore{DB: g.databases[partyPay], Dialect: rs.SQLite, NewUser: newWallet}
 	guard, mapping, err := g.service(ctx, partyPay, client, store)
+	if err != nil {
+		return err
+	}
+	hears, err := g.subscriber(ctx, partyPay, client, event.Config{Mapping: mapping})
+	if err != nil {
+		return err
+	}
 	g.systems.pay = &pay{
-		guard: guard, mapping: mapping, client: client, asker: client.OnBehalf(g.urls[partyMarket], "items.read"),
+		hears: hears, guard: guard, mapping: mapping, client: client, asker: client.OnBehalf(g.urls[partyMarket], "items.read"),
 		db: g.databases[partyPay], marketURL: g.urls[partyMarket], trace: g.trace, logger: g.logger,
 	}
-	return err
+	return g.follow(ctx, partyPay, client, guard, mapping)
 }
 
 func (g *Group) buildBatch(ctx context.Context) error {
@@ -199,14 +241,22 @@ func (g *Group) buildCrypto(ctx context.Context) (err error) {
 		api: g.http(partyCrypto), settling: client.ServiceClient(g.urls[partyMarket], "settle"),
 		marketURL: g.urls[partyMarket], payURL: g.urls[partyPay],
 	}
+	g.systems.crypto.hears, err = g.subscriber(ctx, partyCrypto, client, event.Config{Users: g.systems.crypto.known})
+	if err != nil {
+		return err
+	}
 	return g.systems.crypto.addCustomer(ctx, mikaName, mikaPassword)
 }
 
 func (g *Group) buildPartner(ctx context.Context) error {
 	visitors, err := g.visitors(ctx, g.site(partyPartner, "Shelf Blog", "Another company, with “Sign in with Market”."),
 		clientPartner, "reader:%03d", []string{"items.read", "charge"})
+	if err != nil {
+		return err
+	}
+	hears, err := g.subscriber(ctx, partyPartner, visitors.client, event.Config{Users: visitors.known})
 	g.systems.partner = &partner{
-		visitors: visitors, api: g.http(partyPartner), marketURL: g.urls[partyMarket], payURL: g.urls[partyPay],
+		visitors: visitors, api: g.http(partyPartner), hears: hears, marketURL: g.urls[partyMarket], payURL: g.urls[partyPay],
 	}
 	return err
 }

@@ -29,8 +29,8 @@ const longestBody = 1 << 20
 
 func (t *tap) RoundTrip(r *http.Request) (*http.Response, error) {
 	path, ours := strings.CutPrefix(r.URL.Scheme+"://"+r.URL.Host+r.URL.Path, t.issuer)
-	if !ours || r.Method != http.MethodPost {
-		return t.next.RoundTrip(r) // metadata and keys are fetched too often to be news
+	if !ours || r.Method != http.MethodPost || strings.HasPrefix(path, "/ssf/") {
+		return t.next.RoundTrip(r) // metadata, keys and streams are fetched too often to be news
 	}
 	sent, err := readRequest(r)
 	if err != nil {
@@ -99,9 +99,24 @@ func (t *tap) describeTokenRequest(step *Step, sent []byte) {
 	if scope := form.Get("scope"); scope != "" {
 		step.Title += ": " + scope
 	}
+	if form.Get("subject_token_type") == string(oauth.TokenTypeSubject) {
+		var events []oauth.EventDetail
+		if json.Unmarshal([]byte(form.Get("authorization_details")), &events) == nil {
+			step.Title = "asks for the proof of an event for " + receiversOf(events)
+		}
+		return
+	}
 	if grant == oauth.GrantTokenExchange {
 		step.Tokens = append(step.Tokens, t.trace.readToken("token it was called with", form.Get("subject_token")))
 	}
+}
+
+func receiversOf(events []oauth.EventDetail) string {
+	names := make([]string, len(events))
+	for i, one := range events {
+		names[i] = one.Receiver
+	}
+	return strings.Join(names, ", ")
 }
 
 func describeConversion(step *Step, sent []byte) {
@@ -119,6 +134,15 @@ func (t *tap) tokensIn(received []byte) []Token {
 	var answer oauth.TokenResponse
 	if json.Unmarshal(received, &answer) != nil || answer.AccessToken == "" {
 		return nil
+	}
+	if len(answer.AuthorizationDetails) > 0 {
+		var proofs []Token
+		for _, one := range answer.AuthorizationDetails {
+			if one.IDToken != "" {
+				proofs = append(proofs, t.trace.readToken("proof of the event", one.IDToken))
+			}
+		}
+		return proofs
 	}
 	tokens := []Token{t.trace.readToken("access token", answer.AccessToken)}
 	if answer.IDToken != "" {
@@ -170,6 +194,24 @@ func (t *Trace) api(party string, next http.Handler) http.Handler {
 		if presented, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
 			token := t.readToken("access token", presented)
 			step.Tokens, step.From = []Token{token}, partyOf(token.Client)
+		}
+		t.observe(step, next, w, r)
+	})
+}
+
+// told shows each event that reaches a system as a step, from the party that its
+// proof names as the publisher.
+func (t *Trace) told(party string, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		compact, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+		claims := readEvent(compact)
+		if len(claims.Events) == 0 {
+			next.ServeHTTP(w, r) // the challenge of a subscription
+			return
+		}
+		step := Step{From: partyOf(claims.AuthorizedParty), To: party, Running: true, Tokens: []Token{t.readToken("proof of the event", compact)}}
+		for uri := range claims.Events {
+			step.Title = "tells: " + typeName(uri)
 		}
 		t.observe(step, next, w, r)
 	})

@@ -56,7 +56,7 @@ var outside = map[string][]string{
 	"sdk/internal/issuer":     {"oauth"}, // metadata and keys, for both sides
 	"sdk/internal/cache":      {},
 	"sdk/internal/issuertest": {"oauth"},
-	"demo":                    {"oauth", "sdk/rp", "sdk/rs"},
+	"demo":                    {"oauth", "sdk/event", "sdk/rp", "sdk/rs"},
 	"internal/house":          {},
 	"internal/dbtest":         {"internal/db"},
 	"internal/postgrestest":   {},
