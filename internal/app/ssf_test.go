@@ -93,6 +93,13 @@ func TestStreamControl(t *testing.T) {
 	// What was read can be sent back.
 	check("read and replaced", crypto.want(http.StatusOK, http.MethodPut, "/ssf/streams", crypto.stream(id)), supported, issuer+"/ssf/poll/"+id, "")
 
+	// Nothing asked for is not the same as nothing said.
+	none := crypto.want(http.StatusOK, http.MethodPatch, "/ssf/streams", members{"stream_id": id, "events_requested": []string{}})
+	if list, ok := none["events_requested"].([]any); !ok || len(list) != 0 {
+		t.Errorf("events_requested %v", none["events_requested"])
+	}
+	check("asked for nothing", crypto.want(http.StatusOK, http.MethodPut, "/ssf/streams", none), nil, issuer+"/ssf/poll/"+id, "")
+
 	for _, status := range []string{"paused", "disabled", "enabled"} {
 		form := members{"stream_id": id, "status": status, "reason": "because " + status}
 		set := crypto.want(http.StatusOK, http.MethodPost, "/ssf/status", form)

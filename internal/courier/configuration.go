@@ -72,7 +72,7 @@ type streamConfiguration struct {
 	Audience                oauth.Audience `json:"aud"`
 	Delivery                delivery       `json:"delivery"`
 	EventsSupported         []string       `json:"events_supported"`
-	EventsRequested         []string       `json:"events_requested,omitempty"`
+	EventsRequested         []string       `json:"events_requested,omitzero"`
 	EventsDelivered         []string       `json:"events_delivered"`
 	MinVerificationInterval int            `json:"min_verification_interval"`
 	Description             string         `json:"description,omitempty"`

@@ -82,7 +82,8 @@ func (c *Courier) apply(f *streamForm, s *Stream) error {
 	if f.EventsRequested != nil {
 		// What is not understood is ignored (SSF 1.0 §8.1.1); it is kept, since the
 		// group may declare it some day.
-		s.Requested = slices.Compact(slices.Sorted(slices.Values(f.EventsRequested)))
+		// None at all is not the same as nothing said, which is all there are.
+		s.Requested = slices.Compact(append([]string{}, slices.Sorted(slices.Values(f.EventsRequested))...))
 	}
 	if f.Description != nil {
 		s.Description = *f.Description
