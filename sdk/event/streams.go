@@ -92,6 +92,16 @@ type StreamStatus struct {
 	Reason string `json:"reason,omitempty"`
 }
 
+// asked is what of a stream is this subsystem's to say, so that one that was
+// read may be changed and sent back.
+func (s Stream) asked() Stream {
+	asked := Stream{ID: s.ID, Delivery: s.Delivery, EventsRequested: s.EventsRequested, Description: s.Description}
+	if asked.Delivery.Method == oauth.DeliveryPoll {
+		asked.Delivery.EndpointURL = ""
+	}
+	return asked
+}
+
 // Transmitter reads what the hub says of itself, once.
 func (s *Streams) Transmitter(ctx context.Context) (*Transmitter, error) {
 	s.mu.Lock()
@@ -128,7 +138,7 @@ func (s *Streams) Transmitter(ctx context.Context) (*Transmitter, error) {
 // Create makes the stream (SSF 1.0 §8.1.1.1).
 func (s *Streams) Create(ctx context.Context, stream Stream) (*Stream, error) {
 	var made Stream
-	return &made, s.streams(ctx, http.MethodPost, "", stream, &made)
+	return &made, s.streams(ctx, http.MethodPost, "", stream.asked(), &made)
 }
 
 // Ensure sees to it, at the start of a program, that this client's stream is as
@@ -172,14 +182,14 @@ func (s *Streams) List(ctx context.Context) ([]Stream, error) {
 // its ID as it is (SSF 1.0 §8.1.1.3).
 func (s *Streams) Update(ctx context.Context, stream Stream) (*Stream, error) {
 	var changed Stream
-	return &changed, s.streams(ctx, http.MethodPatch, "", stream, &changed)
+	return &changed, s.streams(ctx, http.MethodPatch, "", stream.asked(), &changed)
 }
 
 // Replace changes all of the stream with its ID: what is not set in stream is
 // taken away (SSF 1.0 §8.1.1.4).
 func (s *Streams) Replace(ctx context.Context, stream Stream) (*Stream, error) {
 	var changed Stream
-	return &changed, s.streams(ctx, http.MethodPut, "", stream, &changed)
+	return &changed, s.streams(ctx, http.MethodPut, "", stream.asked(), &changed)
 }
 
 // Delete ends a stream; what waits in it is dropped (SSF 1.0 §8.1.1.5).

@@ -87,6 +87,13 @@ func TestStreamsFromMakingToDeleting(t *testing.T) {
 		t.Errorf("replaced: got %+v, %v", polled, err)
 	}
 
+	// One that was read may be changed and sent back: what is the hub's to say
+	// is left out.
+	polled.Description, polled.EventsDelivered, polled.MinVerificationInterval = "again", []string{"x"}, 1
+	if got, err := streams.Replace(ctx, *polled); err != nil || got.Description != "again" || got.EventsDelivered != nil || got.MinVerificationInterval != 30 {
+		t.Errorf("sent back: got %+v, %v", got, err)
+	}
+
 	if err := streams.SetStatus(ctx, event.StreamStatus{ID: "stream-1", Status: event.StreamPaused, Reason: "moving house"}); err != nil {
 		t.Error(err)
 	}
