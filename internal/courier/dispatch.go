@@ -18,8 +18,8 @@ import (
 const (
 	buckets    = 16
 	tick       = 500 * time.Millisecond
-	leaseLife  = 10 * time.Second
-	leaseRenew = 3 * time.Second
+	leaseLife  = 8 * time.Second
+	leaseRenew = 2 * time.Second
 	leaseSpare = time.Second // before its end a lease is not relied on
 )
 

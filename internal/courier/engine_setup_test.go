@@ -76,13 +76,12 @@ events:
 // engine is a courier on real rooms, with a clock that stands still.
 type engine struct {
 	*courier.Courier
-	t       testing.TB
-	ctx     context.Context
-	dsn     string
-	clock   *engineClock
-	logout  *receiver
-	people  []*account.Account
-	lastSub int
+	t      testing.TB
+	ctx    context.Context
+	dsn    string
+	clock  *engineClock
+	logout *receiver
+	people []*account.Account
 }
 
 type engineClock struct {

@@ -95,12 +95,11 @@ func (l *lane) run(ctx context.Context) (nextDue time.Time) {
 			d := queue[0]
 			queue = queue[1:]
 			flying[d.Seq] = true
-			go func() {
+			go func(to place) {
 				l.dispatch.settler.settle(l.try(ctx, to, &d))
 				landed <- d.Seq
-			}()
-			to, width, ok = l.mayGo(l.dispatch.Now())
-			if !ok {
+			}(to)
+			if to, width, ok = l.mayGo(l.dispatch.Now()); !ok {
 				queue = nil
 			}
 		}

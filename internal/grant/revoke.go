@@ -16,6 +16,8 @@ const (
 	reasonSessionEnded     = "session ended"
 	reasonConsentWithdrawn = "consent withdrawn"
 	reasonClientRemoved    = "client removed from the group"
+
+	reasonSignedOut = "signed out" // as others are told (CAEP Interoperability Profile 1.0 §3.1)
 )
 
 // Revoke ends a grant with all that hangs under it, a chain of access tokens,

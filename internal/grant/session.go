@@ -126,7 +126,7 @@ func (g *Grants) EndSession(ctx context.Context, tx *db.Tx, id [16]byte) error {
 		return err
 	}
 	if found {
-		if err := g.tellSessions(ctx, tx, accountID, [][16]byte{id}, outbox.ByUser, ""); err != nil {
+		if err := g.tellSessions(ctx, tx, accountID, [][16]byte{id}, outbox.ByUser, reasonSignedOut); err != nil {
 			return err
 		}
 		err := g.record(ctx, tx, audit.Record{Event: audit.SessionEnded, Account: accountID})

@@ -53,7 +53,7 @@ func TestLogoutIsTold(t *testing.T) {
 	}
 	// A client with offline_access keeps its grant, and is told all the same.
 	w.wantTold(sessionRevoked(w, u, s, []string{ios, web}, []string{partner, ios, web, "other.web"}, map[string]any{
-		"initiating_entity": "user",
+		"initiating_entity": "user", "reason_admin": map[string]any{"en": "signed out"},
 	}))
 }
 
@@ -67,7 +67,9 @@ func TestLogoutIsToldToClientsWithoutAGrant(t *testing.T) {
 	w.update(func(tx *db.Tx) error { return w.grants.Revoke(w.ctx, tx, grant.Revocation{Grant: g.ID}) })
 	w.clock.pass(time.Minute)
 	w.update(func(tx *db.Tx) error { return w.grants.EndSession(w.ctx, tx, s.ID) })
-	w.wantTold(sessionRevoked(w, u, s, []string{web}, []string{}, map[string]any{"initiating_entity": "user"}))
+	w.wantTold(sessionRevoked(w, u, s, []string{web}, []string{}, map[string]any{
+		"initiating_entity": "user", "reason_admin": map[string]any{"en": "signed out"},
+	}))
 }
 
 func TestEndOfAllSessionsIsTold(t *testing.T) {

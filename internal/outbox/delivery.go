@@ -60,7 +60,7 @@ func Add(ctx context.Context, tx *db.Tx, now time.Time, deliveries []Delivery) e
 	err = tx.ExecEach(ctx, `INSERT INTO delivery
 			(seq, stream, id, type, key, sealed, state, attempts, due_at, created_at, settled_at, fault)
 		VALUES ($1, $2, $3, $4, $5, $6, 'pending', 0,
-			CASE WHEN EXISTS (SELECT 1 FROM delivery WHERE stream = $2 AND key = $5 AND state = 'pending') THEN NULL ELSE $7 END,
+			CASE WHEN EXISTS (SELECT 1 FROM delivery WHERE stream = $2 AND key = $5 AND state = 'pending') THEN NULL ELSE CAST($7 AS BIGINT) END,
 			$7, NULL, '')
 		ON CONFLICT (stream, id) DO NOTHING`, lists)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sekisho-id/sekisho/internal/db"
+	"github.com/sekisho-id/sekisho/internal/dbtest"
 	"github.com/sekisho-id/sekisho/internal/outbox"
 )
 
@@ -339,6 +340,7 @@ func TestSweep(t *testing.T) {
 // nothing who look at its head.
 func TestIndexesAnswer(t *testing.T) {
 	t.Parallel()
+	dbtest.SQLiteOnly(t)
 	b := setup(t)
 	for index, where := range outbox.Conditions {
 		b.read(func(tx *db.Tx) error {

@@ -2,12 +2,12 @@ package outbox_test
 
 import (
 	"context"
-	"path/filepath"
 	"slices"
 	"testing"
 	"time"
 
 	"github.com/sekisho-id/sekisho/internal/db"
+	"github.com/sekisho-id/sekisho/internal/dbtest"
 	"github.com/sekisho-id/sekisho/internal/outbox"
 )
 
@@ -22,7 +22,7 @@ type bundle struct {
 
 func setup(t testing.TB) *bundle {
 	t.Helper()
-	database, err := db.Open(t.Context(), filepath.Join(t.TempDir(), "test.db"))
+	database, err := db.Open(t.Context(), dbtest.DSN(t))
 	if err != nil {
 		t.Fatal(err)
 	}
