@@ -85,6 +85,11 @@ func TestPageInChromium(t *testing.T) {
 	run("link crypto", press("do-crypto-signin"), latest("own password"), press("do-crypto-link"), latest("redeems the code"), known("C4815"),
 		press("do-crypto-items"), latest("/items/mine"), press("do-crypto-settle"), latest("/settlements"))
 	run("buy", press("do-market-app-buy"), latest("pay.backend ← market-app.web"), known("pay:"))
+	run("sign in at the partner", press("do-partner-signin"), chromedp.WaitVisible(chromedp.ID("consent-form")), press("allow"), known("reader:001"),
+		press("do-partner-shelf"), latest("shows items on the blog"))
+	run("settle", press("do-page-batch"), latest("pay.nightly"))
+	run("sell", press("do-market-app-offer"), latest("POST /items"), press("do-market-app-sell"),
+		latest("market→pay tells: item.sold"), latest("market→crypto tells: item.sold"), latest("market→partner tells: item.sold"))
 	if *picture != "" {
 		run("make room", chromedp.EmulateViewport(1280, 1560), chromedp.ScrollIntoView(chromedp.ID("do-market-app-signin")))
 		shot, err := chromedp.Run(ctx, chromedp.CaptureScreenshot())
@@ -95,9 +100,6 @@ func TestPageInChromium(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	run("sign in at the partner", press("do-partner-signin"), chromedp.WaitVisible(chromedp.ID("consent-form")), press("allow"), known("reader:001"),
-		press("do-partner-shelf"), latest("shows items on the blog"))
-	run("settle", press("do-page-batch"), latest("pay.nightly"))
 	for _, refused := range []struct{ button, code string }{
 		{"do-crypto-refused-undeclared", "pay"},
 		{"do-market-app-refused-itself", "unauthorized_client"},

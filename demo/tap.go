@@ -139,7 +139,7 @@ func (t *tap) tokensIn(received []byte) []Token {
 		var proofs []Token
 		for _, one := range answer.AuthorizationDetails {
 			if one.IDToken != "" {
-				proofs = append(proofs, t.trace.readToken("proof of the event", one.IDToken))
+				proofs = append(proofs, t.trace.readProof(one.IDToken))
 			}
 		}
 		return proofs
@@ -209,7 +209,7 @@ func (t *Trace) told(party string, next http.Handler) http.Handler {
 			next.ServeHTTP(w, r) // the challenge of a subscription
 			return
 		}
-		step := Step{From: partyOf(claims.AuthorizedParty), To: party, Running: true, Tokens: []Token{t.readToken("proof of the event", compact)}}
+		step := Step{From: partyOf(claims.AuthorizedParty), To: party, Running: true, Tokens: []Token{t.readProof(compact)}}
 		for uri := range claims.Events {
 			step.Title = "tells: " + typeName(uri)
 		}

@@ -62,6 +62,8 @@ type Token struct {
 	Chain    []string // actors, the present one first
 	Life     int64    // seconds from issue to expiry
 	Expires  int64
+
+	sector string // whose subject it is, where that is not the client's
 }
 
 // Person says which internal id stands behind a subject, in one system.
@@ -247,8 +249,22 @@ func readEvent(compact string) (claims oauth.EventTokenClaims) {
 	return claims
 }
 
+// readProof is readToken for the proof of an event: it is issued to the publisher
+// and speaks in the receiver's terms.
+func (t *Trace) readProof(compact string) Token {
+	token, claims := t.readToken("proof of the event", compact), readEvent(compact)
+	token.Client = claims.AuthorizedParty
+	if len(claims.Audience) == 1 {
+		token.sector = claims.Audience[0]
+	}
+	return token
+}
+
 // Sector is the system whose subject the token carries.
 func (t Token) Sector() string {
+	if t.sector != "" {
+		return t.sector
+	}
 	subsystem, _, _ := strings.Cut(t.Client, ".")
 	return subsystem
 }
