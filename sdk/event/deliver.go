@@ -19,6 +19,7 @@ const (
 	finalTimeout  = 5 * time.Second // for writing down how those went
 	maxHoldOff    = 30 * time.Second
 	eventsPerCall = 50 // credentials in one request
+	fanOutRounds  = 5  // in one pass
 )
 
 // Run delivers until ctx ends, and returns nil then; an error means that the
@@ -60,6 +61,7 @@ type dispatcher struct {
 	sweepAt   time.Time
 	holdUntil time.Time // no credentials to be had until then
 	holds     int
+	paused    []*Subscription // by what is being written down
 
 	mu      sync.Mutex
 	results []*result
@@ -132,7 +134,7 @@ func (d *dispatcher) pass(ctx context.Context) error {
 	if err := d.renew(ctx, now); err != nil || !d.held {
 		return err // another replica delivers
 	}
-	for {
+	for range fanOutRounds { // and no more, so that deliveries need not wait
 		count, err := d.Outbox.fanOut(ctx, now)
 		if err != nil {
 			return err
@@ -247,12 +249,16 @@ func (d *dispatcher) settleResults(ctx context.Context, now time.Time) error {
 		return nil
 	}
 	d.holdOff(results, now)
+	d.paused = nil
 	err := d.Outbox.update(ctx, func(tx *sql.Tx) error { return d.write(ctx, tx, results, now) })
 	if err != nil {
 		d.mu.Lock()
 		d.results = append(results, d.results...)
 		d.mu.Unlock()
 		return err
+	}
+	for _, s := range d.paused {
+		d.log.WarnContext(ctx, "event subscription paused", "subscription", s.ID, "subsystem", s.Subsystem, "reason", s.Reason)
 	}
 	for _, r := range results {
 		delete(d.busy[r.subscription], r.seq)

@@ -49,7 +49,7 @@ func (d *dispatcher) keepBooks(ctx context.Context, tx *sql.Tx, id string, resul
 		}
 	}
 	if s.State == Paused {
-		d.log.WarnContext(ctx, "event subscription paused", "subscription", id, "subsystem", s.Subsystem, "reason", s.Reason)
+		d.paused = append(d.paused, s)
 	}
 	return writeHealth(ctx, tx, s)
 }

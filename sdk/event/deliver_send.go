@@ -144,13 +144,21 @@ func (d *dispatcher) prove(ctx context.Context, own string, messages []*message)
 func (d *dispatcher) unproved(ctx context.Context, own string, messages []*message, err error) {
 	var refusal *oauth.Error
 	errors.As(err, &refusal)
-	ours := refusal != nil && (refusal.Code == oauth.InvalidTarget || refusal.Code == oauth.InvalidRequest)
+	if refusal == nil {
+		refusal = &oauth.Error{}
+	}
+	ours := refusal.Code == oauth.InvalidTarget || refusal.Code == oauth.InvalidRequest || refusal.Code == oauth.InvalidAuthorizationDetails
 	switch {
 	case ours && len(messages) > 1:
 		for i := range messages {
 			d.prove(ctx, own, messages[i:i+1])
 		}
-	case ours && refusal.Code == oauth.InvalidTarget:
+	case refusal.Code == oauth.InvalidAuthorizationDetails:
+		// Most likely a clock of ours that is ahead, so that the event has not
+		// happened yet for the server: later it will have.
+		d.log.WarnContext(ctx, "event refused a credential", "event", messages[0].detail.EventID, "error", err)
+		d.reportAll(messages[0].targets, verdict{state: pending, fault: short(err.Error())})
+	case refusal.Code == oauth.InvalidTarget:
 		d.reportAll(messages[0].targets, verdict{
 			state: pending, fault: short(err.Error()),
 			pause: fmt.Sprintf("The group file does not declare that %s receives %s.", messages[0].receiver, messages[0].targets[0].eventType),

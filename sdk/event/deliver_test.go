@@ -347,6 +347,32 @@ func TestTheAuthorizationServerIsAway(t *testing.T) {
 	}
 }
 
+// An event that has not happened yet for the server, since a clock is ahead, is
+// tried again, and nobody else waits for it.
+func TestAClockThatIsAhead(t *testing.T) {
+	t.Parallel()
+	f := setupPublisher(t)
+	h := f.hook("pay")
+	ahead := f.issuer.Clock.Now()
+	f.issuer.Answer = func(w http.ResponseWriter, form map[string][]string) bool {
+		early := strings.Contains(strings.Join(form["authorization_details"], ""), "sale-early")
+		if !early || f.issuer.Clock.Now().After(ahead.Add(2*time.Minute)) {
+			return false
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusBadRequest)
+		io.WriteString(w, `{"error":"invalid_authorization_details","error_description":"Not yet."}`)
+		return true
+	}
+	f.publish(f.sold("alice", "early"), f.sold("alice", "next"), f.sold("bob", "b"))
+	f.deliver()
+	h.want("b")
+	for range 8 {
+		f.pass(time.Minute)
+	}
+	h.want("b early next")
+}
+
 // Credentials come fifty at a time.
 func TestManyReceiversOfOneEvent(t *testing.T) {
 	t.Parallel()

@@ -65,12 +65,12 @@ CREATE TABLE IF NOT EXISTS sekisho_event_delivery (
 	created_at   BIGINT NOT NULL,
 	settled_at   BIGINT NOT NULL,
 	fault        TEXT   NOT NULL,
-	PRIMARY KEY (subscription, seq)
+	PRIMARY KEY (seq, subscription)
 );
-CREATE INDEX IF NOT EXISTS sekisho_event_delivery_next ON sekisho_event_delivery (subscription, member, seq) WHERE state = 'pending';
+CREATE INDEX IF NOT EXISTS sekisho_event_delivery_next ON sekisho_event_delivery (subscription, seq) WHERE state = 'pending';
+CREATE INDEX IF NOT EXISTS sekisho_event_delivery_person ON sekisho_event_delivery (subscription, member, seq) WHERE state = 'pending';
 CREATE INDEX IF NOT EXISTS sekisho_event_delivery_age ON sekisho_event_delivery (created_at) WHERE state = 'pending';
 CREATE INDEX IF NOT EXISTS sekisho_event_delivery_over ON sekisho_event_delivery (state, settled_at) WHERE state <> 'pending';
-CREATE INDEX IF NOT EXISTS sekisho_event_delivery_of ON sekisho_event_delivery (seq);
 CREATE TABLE IF NOT EXISTS sekisho_event_lease (
 	name       TEXT   NOT NULL PRIMARY KEY,
 	holder     TEXT   NOT NULL,
@@ -193,7 +193,7 @@ func (o *SQLOutbox) fanOut(ctx context.Context, now time.Time) (int, error) {
 			SELECT s.id, e.seq, e.member, 'pending', 0, 0, CAST($1 AS BIGINT), 0, ''
 			FROM sekisho_event_outbox e
 			JOIN sekisho_event_subscription s ON s.verified_at > 0 AND ' ' || s.types || ' ' LIKE '% ' || e.type || ' %'
-			WHERE e.seq IN `+list+` ON CONFLICT (subscription, seq) DO NOTHING`, args...)
+			WHERE e.seq IN `+list+` ON CONFLICT (seq, subscription) DO NOTHING`, args...)
 		return err
 	})
 	if err != nil {

@@ -71,6 +71,8 @@ const (
 	minKeyBytes  = 32
 	maxDataBytes = maxBodyBytes
 	maxEventID   = 128
+	maxAhead     = time.Minute // as the authorization server has it
+	maxBehind    = 30 * 24 * time.Hour
 )
 
 // typeName is an event type's name as the group file has it.
@@ -130,7 +132,7 @@ type Occurrence struct {
 	// characters without spaces: publishing it twice tells of it once. Empty: a
 	// new one.
 	ID string
-	At time.Time // zero: now
+	At time.Time // zero: now; within the last 30 days
 }
 
 // Publish writes an event into the outbox as part of tx, so that it is told
@@ -154,6 +156,8 @@ func (p *Publisher) Publish(ctx context.Context, tx *sql.Tx, o Occurrence) error
 	switch {
 	case o.User == "":
 		return errors.New("event: Occurrence.User is empty")
+	case o.At.After(now.Add(maxAhead)) || o.At.Before(now.Add(-maxBehind)):
+		return errors.New("event: Occurrence.At is in the future, or more than 30 days ago")
 	case !isID(o.ID) || len(o.ID) > maxEventID:
 		return fmt.Errorf("event: Occurrence.ID %q is not of up to 128 printable ASCII characters without spaces", o.ID)
 	}

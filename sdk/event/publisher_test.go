@@ -46,7 +46,7 @@ func TestEachReceiverIsToldInItsOwnIdentifiers(t *testing.T) {
 	asked := len(f.issuer.Forms())
 	sale := f.sold("alice", "lamp")
 	sale.Data = &Sale{Item: "lamp <&>", Buyer: f.member("bob")}
-	sale.At = time.Unix(1_700_000_000, 0)
+	sale.At = f.issuer.Clock.Now().Add(-time.Hour)
 	f.publish(sale)
 	f.deliver()
 
@@ -68,7 +68,7 @@ func TestEachReceiverIsToldInItsOwnIdentifiers(t *testing.T) {
 		claims := call.credential(t)
 		sum := sha256.Sum256([]byte(call.body))
 		for name, want := range map[string]any{
-			"iss": f.issuer.URL, "sub": "alice." + receiver, "aud": receiver, "azp": "market.backend", "toe": 1_700_000_000.0,
+			"iss": f.issuer.URL, "sub": "alice." + receiver, "aud": receiver, "azp": "market.backend", "toe": float64(sale.At.Unix()),
 			"events": map[string]any{issuertest.ItemSold: map[string]any{"body_sha256": base64.RawURLEncoding.EncodeToString(sum[:])}},
 		} {
 			if !reflect.DeepEqual(claims[name], want) {
@@ -253,6 +253,8 @@ func TestPublishRefuses(t *testing.T) {
 		"an id with spaces":            {Type: "item.sold", User: alice, Data: Sale{}, ID: "a b"},
 		"an id that is too long":       {Type: "item.sold", User: alice, Data: Sale{}, ID: strings.Repeat("a", 129)},
 		"an id in another script":      {Type: "item.sold", User: alice, Data: Sale{}, ID: "é"},
+		"a time to come":               {Type: "item.sold", User: alice, Data: Sale{}, At: f.issuer.Clock.Now().Add(2 * time.Minute)},
+		"a time long ago":              {Type: "item.sold", User: alice, Data: Sale{}, At: f.issuer.Clock.Now().Add(-31 * 24 * time.Hour)},
 		"data that is too large":       {Type: "item.sold", User: alice, Data: Sale{Item: strings.Repeat("a", 64<<10)}},
 		"data that is no object":       {Type: "list", User: alice, Data: []string{"a"}},
 		"a nil pointer":                {Type: "item.sold", User: alice, Data: (*Sale)(nil)},
