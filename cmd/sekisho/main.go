@@ -34,6 +34,7 @@ type commands struct {
 	Account      accountCommand      `cmd:"" help:"Add, show, disable, enable and delete people's accounts."`
 	Registration registrationCommand `cmd:"" help:"Let third parties register their clients themselves."`
 	Audit        auditCommand        `cmd:"" help:"Show what was decided, by whom and about whom."`
+	Events       eventsCommand       `cmd:"" help:"See events on their way to receivers; deliver again, pause and resume streams."`
 	Generate     generateCommand     `cmd:"" help:"Make a secret of the right shape."`
 	Version      versionCommand      `cmd:"" help:"Print the version."`
 }

@@ -1,10 +1,15 @@
 package main
 
 import (
+	"context"
 	"net"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/sekisho-id/sekisho/internal/db"
+	"github.com/sekisho-id/sekisho/internal/outbox"
 )
 
 func TestMain(m *testing.M) {
@@ -17,7 +22,8 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"listen": listen,
+			"listen":     listen,
+			"deliveries": deliveries,
 		},
 	})
 }
@@ -31,4 +37,40 @@ func listen(ts *testscript.TestScript, _ bool, args []string) {
 	_, port, err := net.SplitHostPort(listener.Addr().String())
 	ts.Check(err)
 	ts.Setenv(args[0], port)
+}
+
+// deliveries DATABASE writes a stream of the client crypto.backend into the
+// database, with three deliveries: one was delivered an hour ago, one is dead, one
+// has failed and waits. The script has no receiver that could ask for them.
+func deliveries(ts *testscript.TestScript, _ bool, args []string) {
+	ctx := context.Background()
+	database, err := db.Open(ctx, ts.MkAbs(args[0]))
+	ts.Check(err)
+	defer func() { ts.Check(database.Close()) }()
+	hourAgo := time.Now().Add(-time.Hour)
+	ts.Check(database.Update(ctx, func(tx *db.Tx) error {
+		_, err := tx.Exec(ctx, `INSERT INTO event_stream (id, client, receiver, method, endpoint, credential, requested, description, status,
+				reason, created_at, updated_at, verified_at, retry_at, failing_since, failures)
+			VALUES ('s1', 'crypto.backend', 'crypto', 'urn:ietf:rfc:8935', 'https://crypto.example/events', NULL, '', '', 'enabled',
+				'', 0, 0, 0, 0, 0, 0)`)
+		if err != nil {
+			return err
+		}
+		var list []outbox.Delivery
+		for i, id := range []string{"done1", "dead1", "wait1"} {
+			list = append(list, outbox.Delivery{
+				Stream: "s1", ID: id, Type: "https://api.market.example/events/item.sold", Key: [8]byte{byte(i)}, Sealed: []byte("sealed"),
+			})
+		}
+		if err := outbox.Add(ctx, tx, hourAgo, list); err != nil {
+			return err
+		}
+		if _, err := outbox.DoneByID(ctx, tx, hourAgo, "s1", []string{"done1"}); err != nil {
+			return err
+		}
+		if _, err := outbox.BuryByID(ctx, tx, hourAgo, "s1", "dead1", "answered 400, invalid_key: no such key"); err != nil {
+			return err
+		}
+		return outbox.Retry(ctx, tx, "s1", list[2].Seq, time.Now().Add(time.Hour), "answered 503")
+	}))
 }

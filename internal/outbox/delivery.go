@@ -125,18 +125,19 @@ func Hurry(ctx context.Context, tx *db.Tx, now time.Time, stream string) error {
 	return nil
 }
 
-// Resend makes dead deliveries pending again: those with the IDs, or all for nil,
-// limit at most. n says how many.
+// Resend makes deliveries pending again that have died by now: those with the IDs,
+// or all for nil, limit at most. n says how many. Who calls it again and again keeps
+// now, or what dies anew meanwhile would have no end.
 func Resend(ctx context.Context, tx *db.Tx, now time.Time, stream string, ids []string, limit int) (n int64, err error) {
-	condition, args := "", []any{stream, limit}
+	condition, args := "", []any{stream, limit, db.Millis(now)}
 	if ids != nil {
 		if len(ids) == 0 {
 			return 0, nil
 		}
-		condition, args = " AND id IN ("+placeholders(3, len(ids))+")", append(args, anys(ids)...)
+		condition, args = " AND id IN ("+placeholders(4, len(ids))+")", append(args, anys(ids)...)
 	}
 	return revive(ctx, tx, now, stream, `SELECT seq FROM delivery
-		WHERE stream = $1 AND state = 'dead'`+condition+` ORDER BY seq LIMIT $2`, args)
+		WHERE stream = $1 AND state = 'dead' AND settled_at <= $3`+condition+` ORDER BY seq LIMIT $2`, args)
 }
 
 // Replay makes deliveries pending again that were made since a time and
