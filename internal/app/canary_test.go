@@ -19,6 +19,7 @@ import (
 	"github.com/sekisho-id/sekisho/internal/dbtest"
 	"github.com/sekisho-id/sekisho/internal/jose"
 	"github.com/sekisho-id/sekisho/internal/secret"
+	"github.com/sekisho-id/sekisho/oauth"
 )
 
 // credentials are all that went over the wire in a run and could be used by
@@ -100,7 +101,7 @@ func TestNoCredentialIsInTheDatabaseOrTheLog(t *testing.T) {
 	t.Parallel()
 	w, found := setup(t), credentials{}
 	w.watch = found.gather
-	subjects := w.wholeDay()
+	subjects := append(w.wholeDay(), w.eventsOfTheDay(found)...)
 	if err := w.app.Audit.Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -195,6 +196,33 @@ func (w *world) wholeDay() (subjects []string) {
 			w.t.Fatalf("sub %q", subject)
 		}
 		subjects = append(subjects, subject)
+	}
+	return subjects
+}
+
+// eventsOfTheDay are streams and what is told on them, published and by the
+// platform. It gives the subjects in them.
+func (w *world) eventsOfTheDay(found credentials) (subjects []string) {
+	w.t.Helper()
+	const header = "Bearer the-header-of-a-mailbox-that-nobody-has"
+	found[header] = "authorization_header"
+	push, poll, publisher := w.receiver("pay.backend"), w.receiver("crypto.worker"), w.publisher()
+	push.makeStream(members{"delivery": members{"method": oauth.DeliveryPush, "endpoint_url": "https://pay.test/events", "authorization_header": header}})
+	id := poll.makeStream(pollDelivery)
+	for _, name := range []string{"market", "crypto", "pay"} {
+		subjects = append(subjects, w.sub(name, w.person.Ref))
+	}
+	publisher.want(http.StatusAccepted, http.MethodPost, "/events", w.event("sale-1", "people", members{"buyer": subjects[0]}))
+	publisher.refused("nobody", http.StatusBadRequest, oauth.InvalidRequest, http.MethodPost, "/events", w.event("sale-2", "subject", subjects[1]))
+	poll.want(http.StatusNoContent, http.MethodPost, "/ssf/subjects/remove", members{"stream_id": id, "subject": members{"format": "iss_sub", "iss": issuer, "sub": subjects[1]}})
+	if err := w.app.DisableAccount(w.t.Context(), w.person.ID, "test"); err != nil {
+		w.t.Fatal(err)
+	}
+	for _, p := range []*peer{push, poll, publisher} {
+		found[p.token] = "access_token"
+	}
+	for _, set := range poll.poll(id, members{}).Sets {
+		found[set] = "SET"
 	}
 	return subjects
 }
