@@ -101,7 +101,7 @@ func TestPushedWithIDToken(t *testing.T) {
 			sub, azp := e.subject("pay", 0), "platform"
 			switch eventType {
 			case itemSold:
-				azp = "market"
+				azp = "market.backend"
 			case oauth.EventVerification:
 				sub = s.ID
 			case oauth.EventSessionRevoked:

@@ -34,7 +34,7 @@ func RemovePerson(ctx context.Context, tx *db.Tx, stream string, who account.Han
 
 // Hand hands events of a publisher to their receivers.
 func (c *Courier) Hand(ctx context.Context, tx *db.Tx, publisher *registry.Subsystem, list []Publication) error {
-	return c.publish(ctx, tx, publisher, list)
+	return c.publish(ctx, tx, publisher, publisher.Name+".backend", list)
 }
 
 // AddStreamEvent adds an event on a stream itself.

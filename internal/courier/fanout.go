@@ -20,6 +20,7 @@ type news struct {
 	event     *registry.Event
 	name      string // what its publisher calls it; empty for the platform's
 	publisher string // name of the subsystem; empty for the platform
+	client    string // of the publisher; empty for the platform
 	who       account.Ref
 	session   *[16]byte
 	knownTo   []string  // the clients that held something of the person then; nil: ask now
@@ -37,13 +38,13 @@ type telling struct {
 	stream *Stream
 }
 
-// publish hands events of a publisher to their receivers, in the transaction that
-// accepts them.
-func (c *Courier) publish(ctx context.Context, tx *db.Tx, publisher *registry.Subsystem, publications []publication) error {
+// publish hands events of a publisher, which one of its clients handed in, to their
+// receivers, in the transaction that accepts them.
+func (c *Courier) publish(ctx context.Context, tx *db.Tx, publisher *registry.Subsystem, client string, publications []publication) error {
 	list := make([]news, len(publications))
 	for i, p := range publications {
 		list[i] = news{
-			event: p.Event, name: p.ID, publisher: publisher.Name, who: p.Subject, at: p.HappenedAt,
+			event: p.Event, name: p.ID, publisher: publisher.Name, client: client, who: p.Subject, at: p.HappenedAt,
 			data: p.Data, people: p.People,
 		}
 	}
@@ -141,7 +142,7 @@ func current(group *registry.Snapshot, s *Stream) bool {
 func (c *Courier) compose(ctx context.Context, tx *db.Tx, group *registry.Snapshot, known acquaintances, t telling) (d outbox.Delivery, ok bool, err error) {
 	sector := t.to.Sector
 	m := &message{
-		Subject: c.Pairwise.Subject(sector, t.who), Publisher: t.publisher, IssuedAt: c.Now().Unix(),
+		Subject: c.Pairwise.Subject(sector, t.who), Publisher: t.client, IssuedAt: c.Now().Unix(),
 	}
 	if !t.at.IsZero() {
 		m.HappenedAt = t.at.Unix()

@@ -18,7 +18,7 @@ type message struct {
 	Subject    string          `json:"sub,omitempty"`    // the person, in the receiver's sector
 	Session    string          `json:"sid,omitempty"`    // the session it is about, in the receiver's sector
 	Stream     string          `json:"stream,omitempty"` // the stream it is about, of events on the stream itself
-	Publisher  string          `json:"azp,omitempty"`    // client or subsystem; empty: the platform
+	Publisher  string          `json:"azp,omitempty"`    // the client that published it; empty: the platform
 	IssuedAt   int64           `json:"iat"`
 	HappenedAt int64           `json:"toe,omitempty"`
 	Payload    json.RawMessage `json:"payload"` // of the event, or the body of the ID token form

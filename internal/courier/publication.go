@@ -174,7 +174,7 @@ func (c *Courier) writeSubmission(ctx context.Context, tx *db.Tx, s *submission,
 		if err := insertPublications(ctx, tx, s.publisher.Name, fresh, c.Now().Add(publicationLife)); err != nil {
 			return err
 		}
-		if err := c.publish(ctx, tx, s.publisher, fresh); err != nil {
+		if err := c.publish(ctx, tx, s.publisher, s.record.Client, fresh); err != nil {
 			return err
 		}
 	}
