@@ -15,9 +15,9 @@ import (
 // Limits of a request of a publisher.
 const (
 	maxPublishBody = 1 << 20
-	maxPublished   = 100 // events of one request
-	maxPeople      = 20  // beside the subject
-	maxData        = 16 << 10
+	maxPublished   = 100     // events of one request
+	maxPeople      = 20      // beside the subject
+	maxData        = 5 << 10 // with people and the claims around them no more than the 8 KiB of a token
 	maxEventID     = 128
 	maxPersonName  = 64
 	aheadAtMost    = time.Minute // a publisher's clock may be before ours
@@ -175,7 +175,7 @@ func (p *published) checkData() error {
 		return invalid("The member data must be a JSON object.")
 	}
 	if data.Len() > maxData {
-		return invalid("The member data is larger than %d KiB; publish a reference to what is large.", maxData>>10)
+		return invalid("The member data is larger than %d KiB; publish a reference to what is large, or publish direct.", maxData>>10)
 	}
 	p.Data = data.Bytes()
 	var members map[string]json.RawMessage
