@@ -28,7 +28,8 @@ type peer struct {
 	media string // sent as Content-Type
 }
 
-// peer is a client with a token in service context that has the scopes.
+// peer is a client with a token in service context that has the scopes, whether
+// or not it would get one.
 func (w *world) peer(id string, scopes ...string) *peer {
 	w.t.Helper()
 	return &peer{w: w, id: id, token: w.serviceTokenFor(id, issuer, scopes...), media: "application/json"}
@@ -47,11 +48,17 @@ func (w *world) serviceTokenFor(id, audience string, scopes ...string) string {
 	return issued.Token
 }
 
-func (w *world) receiver(id string) *peer {
-	return w.peer(id, oauth.ScopeStreamRead, oauth.ScopeStreamManage)
-}
+// receiver and publisher get their tokens as any client does.
+func (w *world) receiver(id string) *peer { return w.granted(id, "ssf.read ssf.manage") }
 
-func (w *world) publisher() *peer { return w.peer("market.gateway", oauth.ScopePublish) }
+func (w *world) publisher() *peer { return w.granted("market.gateway", "events:publish") }
+
+func (w *world) granted(id, scope string) *peer {
+	w.t.Helper()
+	rp := &relyingParty{w: w, id: id}
+	got := rp.wantTokens(rp.post("/oauth2/token", "grant_type", "client_credentials", "scope", scope))
+	return &peer{w: w, id: id, token: got.AccessToken, media: "application/json"}
+}
 
 // send sends a request with a JSON body, which may be text as it is, a value, or
 // nil for none.

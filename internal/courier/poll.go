@@ -156,8 +156,8 @@ func (c *Courier) awaitSETs(k call, s *Stream, form pollForm) (*polled, error) {
 	if form.MaxEvents != nil {
 		most = min(most, *form.MaxEvents)
 	}
-	if form.ReturnImmediately || most == 0 {
-		return c.waitingSETs(k, s.ID, most)
+	if most == 0 {
+		return c.waitingSETs(k, s.ID, 0)
 	}
 	ctx, cancel := context.WithTimeout(k.Context(), c.doors.pollWait)
 	defer cancel()
@@ -167,13 +167,16 @@ func (c *Courier) awaitSETs(k call, s *Stream, form pollForm) (*polled, error) {
 	}
 	w, ok := c.doors.waiting.enter(s.ID, last)
 	if !ok {
-		return nil, tooMany{what: "Other polls of this stream are waiting.", retryAfter: time.Second}
+		return nil, tooMany{what: "Other polls of this stream are under way.", retryAfter: time.Second}
 	}
 	defer c.doors.waiting.leave(w)
 	for {
 		answer, err := c.waitingSETs(k, s.ID, most)
-		if err != nil || len(answer.Sets) > 0 {
+		if err != nil || len(answer.Sets) > 0 || form.ReturnImmediately {
 			return answer, err
+		}
+		if answer.MoreAvailable {
+			continue // all of these were lost; the next ones may not be
 		}
 		select {
 		case <-w.news:

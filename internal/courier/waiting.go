@@ -8,29 +8,30 @@ import (
 	"github.com/sekisho-id/sekisho/internal/outbox"
 )
 
-// maxWaiting is how many polls of one stream may wait at a time.
-const maxWaiting = 2
+// maxPolls is how many polls of one stream may be under way at a time: a poll
+// that finds something costs a signature for each SET.
+const maxPolls = 4
 
-// waitingRoom is where polls wait for something to come. While nobody waits it
-// costs nothing.
+// waitingRoom is where polls are while they look for something and wait for it.
+// While it is empty it costs nothing.
 type waitingRoom struct {
 	mu    sync.Mutex
 	after int64 // deliveries up to this one have been told
 	polls map[string]map[*waiter]struct{}
 }
 
-// waiter is a poll that waits.
+// waiter is a poll in the room.
 type waiter struct {
 	stream string
 	news   chan struct{} // has room for one
 }
 
-// enter lets a poll wait; false if too many of its stream do. It comes before
+// enter lets a poll in; false if too many of its stream are there. It comes before
 // the poll looks whether there is something, so that nothing falls between.
 func (room *waitingRoom) enter(stream string, last int64) (*waiter, bool) {
 	room.mu.Lock()
 	defer room.mu.Unlock()
-	if len(room.polls[stream]) >= maxWaiting {
+	if len(room.polls[stream]) >= maxPolls {
 		return nil, false
 	}
 	if len(room.polls) == 0 {
