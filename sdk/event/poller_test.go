@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -202,8 +203,8 @@ func TestWhatTheHubRefusesEndsPolling(t *testing.T) {
 
 	other := issuertest.New()
 	t.Cleanup(other.Close)
-	if err := p.receiver.Poll(t.Context(), cryptoClient(t, other), "stream-1"); err == nil {
-		t.Error("polled another issuer")
+	if err := p.receiver.Poll(t.Context(), cryptoClient(t, other), "stream-1"); err == nil || !strings.Contains(err.Error(), "the client is of the issuer") {
+		t.Errorf("another issuer: got %v", err)
 	}
 	streams := &event.Streams{Client: p.client, HTTPClient: p.receiving.client}
 	push := event.Delivery{Method: oauth.DeliveryPush, EndpointURL: "https://crypto.example/events"}

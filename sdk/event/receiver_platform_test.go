@@ -126,6 +126,21 @@ func TestEventsOfSubsystemsEndNothing(t *testing.T) {
 	forged["events"] = claims{issuertest.ItemSold: payload}
 	r.want("with the members of one that does", r.sendSET(r.issuer.SET(forged)), http.StatusAccepted, "")
 	r.wantGuard(guard, "alice's", token, true)
+	// Nor need it be of the form of one.
+	other := r.issuer.SETClaims("alice", "crypto", issuertest.ItemSold, claims{"callers": "none"})
+	r.want("with a member of that name", r.sendSET(r.issuer.SET(other)), http.StatusAccepted, "")
+	r.wantHandled(2)
+}
+
+// The time of the end is the one that the event names (CAEP 1.0 §2).
+func TestAnAccountEndsWhenTheEventSays(t *testing.T) {
+	t.Parallel()
+	r, guard := setupGuarded(t)
+	token := r.token("alice", "market-app.web", "s1")
+	disabled := r.issuer.AccountEvent("alice", "crypto", oauth.EventAccountDisabled, "market-app")
+	disabled["toe"] = r.issuer.Clock.Now().Add(-time.Hour).Unix()
+	r.want("disabled", r.sendSET(r.issuer.SET(disabled)), http.StatusAccepted, "")
+	r.wantGuard(guard, "from before", token, false)
 }
 
 func TestPlatformEventsOfAnotherFormAreRefused(t *testing.T) {

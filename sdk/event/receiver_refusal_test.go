@@ -8,9 +8,12 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	jose "github.com/go-jose/go-jose/v4"
@@ -283,6 +286,19 @@ func TestRequestsOfOtherFormsAreRefused(t *testing.T) {
 		"a challenge without sign": {`{"type":"verification","challenge":"c"}`, []string{form, "application/json"}, event.AuthenticationFailed},
 	} {
 		r.want(name, r.send(c.body, c.headers...), http.StatusBadRequest, c.code)
+	}
+	r.wantHandled(0)
+	large := r.send(strings.Repeat(" ", 64<<10+1), form, "application/json", header, "Bearer "+good)
+	if !strings.Contains(large.body, "64 KiB") {
+		t.Errorf("a large body: answered %s", large.body)
+	}
+	cut := httptest.NewRequest(http.MethodPost, "/events", io.MultiReader(strings.NewReader(sale), iotest.ErrReader(io.ErrUnexpectedEOF)))
+	cut.Header.Set(form, "application/json")
+	cut.Header.Set(header, "Bearer "+good)
+	answer := httptest.NewRecorder()
+	r.receiver.ServeHTTP(answer, cut)
+	if answer.Code != http.StatusBadRequest {
+		t.Errorf("a body that breaks off: answered %d", answer.Code)
 	}
 	r.wantHandled(0)
 	for _, method := range []string{http.MethodGet, http.MethodPut, http.MethodDelete, http.MethodHead} {
