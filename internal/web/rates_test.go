@@ -11,18 +11,17 @@ func TestRates(t *testing.T) {
 	t.Parallel()
 	var rates web.Rates
 	now := time.Unix(1_800_000_000, 0)
-	take := func(name string, burst int) bool { return rates.Take(now, name, 1, burst) }
-	if !take("a", 2) || !take("a", 2) || take("a", 2) {
-		t.Error("a burst of two is not two")
+	want := func(what, name string, burst int, answers ...bool) {
+		t.Helper()
+		for i, answer := range answers {
+			if rates.Take(now, name, 1, burst) != answer {
+				t.Errorf("%s: request %d is not %t", what, i+1, answer)
+			}
+		}
 	}
-	if !take("b", 2) {
-		t.Error("one name pays for another")
-	}
+	want("a burst of two", "a", 2, true, true, false)
+	want("another name pays for itself", "b", 2, true)
 	now = now.Add(time.Second)
-	if !take("a", 2) || take("a", 2) {
-		t.Error("a second does not give one more")
-	}
-	if !take("a", 3) {
-		t.Error("a new limit does not count at once")
-	}
+	want("a second gives one more", "a", 2, true, false)
+	want("a new limit counts at once", "a", 3, true, true, true, false)
 }
