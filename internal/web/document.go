@@ -24,7 +24,6 @@ func NewDocument(body []byte) Document {
 // keep it for ten minutes. The values are shared.
 var (
 	anyOrigin  = []string{"*"}
-	anySite    = []string{"cross-origin"}
 	tenMinutes = []string{"public, max-age=600"}
 )
 
@@ -33,7 +32,10 @@ var (
 func (doc Document) Serve(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
 	header["Access-Control-Allow-Origin"] = anyOrigin
-	header["Cross-Origin-Resource-Policy"] = anySite
+	// Nobody is framed by a document or sent on by it, and any site may load it.
+	delete(header, "X-Frame-Options")
+	delete(header, "Referrer-Policy")
+	delete(header, "Cross-Origin-Resource-Policy")
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		header.Set("Allow", "GET, HEAD")
 		w.WriteHeader(http.StatusMethodNotAllowed)
