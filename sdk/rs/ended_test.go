@@ -57,6 +57,9 @@ func TestTokensOfAnEndedSessionAreRefused(t *testing.T) {
 	c.guard.EndSession("market-app", "session-1", c.issuer.Clock.Now())
 	c.wantOut("of the session", first)
 	c.wantOut("of another client of the subsystem", c.token("alice", "market-app.ios", "session-1"))
+	for n := range 10 {
+		c.guard.EndSession("market-app", fmt.Sprint("further-", n), c.issuer.Clock.Now())
+	}
 	c.wantIn("of another session", second)
 	c.wantIn("of another subsystem", elsewhere)
 	service := c.issuer.AccessToken(c.issuer.ServiceClaims("market-app.web", market, ""))
@@ -135,6 +138,7 @@ func TestWhatWasForgottenTooEarlyIsRefused(t *testing.T) {
 	c.guard.Remember(10)
 	ended := c.token("alice", "market-app.web", "session-1")
 	other := c.token("bob", "market-app.web", "session-3")
+	service := c.issuer.AccessToken(c.issuer.ServiceClaims("market-app.web", market, ""))
 	c.guard.EndSession("market-app", "session-1", c.issuer.Clock.Now())
 	for n := range 9 {
 		c.guard.EndSession("market-app", fmt.Sprintf("more-%d", n), c.issuer.Clock.Now())
@@ -148,6 +152,9 @@ func TestWhatWasForgottenTooEarlyIsRefused(t *testing.T) {
 	c.wantOut("of the session", ended)
 	c.wantOut("of a session that cannot be told from it", other)
 	c.wantIn("from after all that was forgotten", late)
+	if _, err := c.guard.CheckService(t.Context(), service, ""); err != nil {
+		t.Errorf("in service context: %v", err)
+	}
 }
 
 func TestAnEndOverrulesWhatIntrospectionRemembers(t *testing.T) {
