@@ -6,9 +6,10 @@ TOOL     = $(GO) tool -modfile=tools/go.mod
 FUZZTIME ?= 30s
 WALKS    ?= 10000
 SEED     ?= 0
+ROWS     ?= F13 F14
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo demo-check build prerequisites test test-postgres test-fast race lint fuzz walk e2e bench cover vulnerabilities check
+.PHONY: help run demo demo-check build prerequisites test test-postgres test-fast race lint fuzz walk e2e faults bench cover vulnerabilities check
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +60,9 @@ walk: ## 10,000 random walks of the whole server beside its model (WALKS=, SEED=
 
 e2e: prerequisites ## the black-box tests alone
 	$(GO) test -race ./e2e/... ./demo/...
+
+faults: ## rows of the reliability programme, short (ROWS="F13 F14"; FULL=1 for all of it)
+	$(GO) run ./faultlab $(if $(FULL),,-short) $(ROWS)
 
 bench: ## what the hot paths cost beside their floors, then the benchmarks of the packages
 	$(GO) test -run '^$$' -bench Cost -benchtime 1x ./e2e

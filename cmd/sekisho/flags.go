@@ -25,6 +25,10 @@ type installation struct {
 // config is the part of the configuration these flags decide.
 func (i installation) config(logger *slog.Logger) (app.Config, error) {
 	config := app.Config{Database: i.Database, Dev: i.Dev, Logger: logger}
+	var err error
+	if config.Now, err = clock(); err != nil {
+		return config, err
+	}
 	secrets, err := keys("SEKISHO_PPID_SECRET", i.PPIDSecretFile)
 	if err != nil {
 		return config, fmt.Errorf("PPID secret: %w", err)
