@@ -152,6 +152,7 @@ func (l *lane) next(ctx context.Context, stream string) (at time.Time) {
 // try sends one delivery and decides what becomes of it and of the stream.
 func (l *lane) try(ctx context.Context, to place, d *outbox.Delivery) *outcome {
 	came := l.dispatch.send(ctx, to, d)
+	came.fault = outbox.CleanFault(came.fault)
 	now := l.dispatch.Now()
 	o := &outcome{to: to, delivery: d, answer: came, at: now}
 	switch came.verdict {

@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"time"
@@ -17,6 +18,8 @@ import (
 	"github.com/sekisho-id/sekisho/internal/registry"
 	"github.com/sekisho-id/sekisho/oauth"
 )
+
+const drainAtMost = 4 << 10
 
 // verdict is what an answer means.
 type verdict int
@@ -143,13 +146,17 @@ func (c *Courier) idTokenRequest(ctx context.Context, to place, d *outbox.Delive
 	return request, nil
 }
 
-// judge reads an answer (checks E2). It is closed unread, but for the reason of a
-// refusal: what a receiver says beside the status is nothing to us.
+// judge reads an answer (checks E2). What a receiver says beside the status is
+// nothing to us, but for the reason of a refusal. Little is read, so that the
+// connection can be used again; what is long is left.
 func judge(response *http.Response, now time.Time) answer {
 	status := response.StatusCode
 	wait, told := retryAfter(response.Header.Get("Retry-After"), now)
 	if status == http.StatusBadRequest {
 		return answer{verdict: rejected, fault: "answered 400" + because(reasonOf(response))}
+	}
+	if n := response.ContentLength; n > 0 && n <= drainAtMost {
+		_, _ = io.CopyN(io.Discard, response.Body, n) // whatever comes of it, the status has been told
 	}
 	_ = response.Body.Close()
 	fault := fmt.Sprintf("answered %d", status)

@@ -3,6 +3,7 @@ package outbox
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 	"unicode"
@@ -107,7 +108,7 @@ func BuryBefore(ctx context.Context, tx *db.Tx, now, before time.Time, stream, f
 // Retry notes that a try failed and when the next one is due.
 func Retry(ctx context.Context, tx *db.Tx, stream string, seq int64, dueAt time.Time, fault string) error {
 	_, err := tx.Exec(ctx, `UPDATE delivery SET attempts = attempts + 1, due_at = $1, fault = $2
-		WHERE seq = $3 AND stream = $4 AND state = 'pending'`, db.Millis(dueAt), clean(fault), seq, stream)
+		WHERE seq = $3 AND stream = $4 AND state = 'pending'`, db.Millis(dueAt), CleanFault(fault), seq, stream)
 	if err != nil {
 		return fmt.Errorf("outbox: %w", err)
 	}
@@ -172,14 +173,20 @@ func Drop(ctx context.Context, tx *db.Tx, stream string, limit int) (int64, erro
 	return n, nil
 }
 
-// clean makes a fault short, valid and of one line.
-func clean(fault string) string {
+// telling is what a token or an identifier of a person looks like. A receiver may
+// say back what it was sent.
+var telling = regexp.MustCompile(`[A-Za-z0-9_-]{20,}`)
+
+// CleanFault makes a fault short, valid and of one line, without what names anybody.
+// It is done to every fault that is kept; who logs one does it too.
+func CleanFault(fault string) string {
 	fault = strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) || r == unicode.ReplacementChar {
 			return ' '
 		}
 		return r
 	}, strings.ToValidUTF8(fault, " "))
+	fault = telling.ReplaceAllString(fault, "[removed]")
 	if len(fault) > maxFault {
 		fault = strings.ToValidUTF8(fault[:maxFault], "")
 	}

@@ -336,6 +336,23 @@ func TestSweep(t *testing.T) {
 	}
 }
 
+// What a receiver says of a message may hold the message.
+func TestFaultsNameNobody(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.add(start, message("s", "a", 1))
+	b.update(func(tx *db.Tx) error {
+		return outbox.Bury(b.ctx, tx, start, "s", 1, "answered 400, invalid_request: no user izt34f4km5adnps6zpei46mlru, eyJhbGciOiJFUzI1NiIsInR5cCI6.eyJpc3MiOiJodHRwOi8vbG9jYWxo.c2ln at events.receiver.example.com")
+	})
+	b.read(func(tx *db.Tx) error {
+		dead, err := outbox.ListDead(b.ctx, tx, "s", 0, 1)
+		if want := "answered 400, invalid_request: no user [removed], [removed].[removed].c2ln at events.receiver.example.com"; err != nil || dead[0].Fault != want {
+			t.Errorf("%q, %v", dead[0].Fault, err)
+		}
+		return nil
+	})
+}
+
 // TestIndexesAnswer makes sure that a long queue, or a long past, costs those
 // nothing who look at its head.
 func TestIndexesAnswer(t *testing.T) {

@@ -34,7 +34,7 @@ func settle[T any](ctx context.Context, tx *db.Tx, s settling, column string, va
 		return 0, err
 	}
 	for part := range slices.Chunk(values, settleBatch) {
-		args := append([]any{string(s.state), db.Millis(s.now), clean(s.fault), s.stream}, anys(part)...)
+		args := append([]any{string(s.state), db.Millis(s.now), CleanFault(s.fault), s.stream}, anys(part)...)
 		keys, err := changed(ctx, tx, `UPDATE delivery SET state = $1, settled_at = $2, fault = $3, attempts = attempts + 1, due_at = NULL
 			WHERE stream = $4 AND state = 'pending' AND `+column+` IN (`+placeholders(5, len(part))+`) RETURNING key`, args)
 		if err != nil {
