@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/sekisho-id/sekisho/internal/appendjson"
 	"github.com/sekisho-id/sekisho/internal/jose"
 	"github.com/sekisho-id/sekisho/internal/keyring"
 	"github.com/sekisho-id/sekisho/internal/registry"
@@ -129,28 +130,28 @@ func (m *Mint) LogoutToken(t LogoutToken) (Issued, error) {
 // one is made for each event and receiver. There is one event in it.
 func appendEventClaims(b []byte, c *oauth.EventTokenClaims) []byte {
 	b = append(b, `{"iss":`...)
-	b = appendString(b, c.Issuer)
+	b = appendjson.String(b, c.Issuer)
 	b = append(b, `,"sub":`...)
-	b = appendString(b, c.Subject)
+	b = appendjson.String(b, c.Subject)
 	b = append(b, `,"aud":`...)
-	b = appendString(b, c.Audience[0])
+	b = appendjson.String(b, c.Audience[0])
 	b = append(b, `,"azp":`...)
-	b = appendString(b, c.AuthorizedParty)
+	b = appendjson.String(b, c.AuthorizedParty)
 	b = append(b, `,"exp":`...)
 	b = strconv.AppendInt(b, c.ExpiresAt, 10)
 	b = append(b, `,"iat":`...)
 	b = strconv.AppendInt(b, c.IssuedAt, 10)
 	b = append(b, `,"jti":`...)
-	b = appendString(b, c.ID)
+	b = appendjson.String(b, c.ID)
 	if c.HappenedAt != 0 {
 		b = append(b, `,"toe":`...)
 		b = strconv.AppendInt(b, c.HappenedAt, 10)
 	}
 	b = append(b, `,"events":{`...)
 	for uri, body := range c.Events {
-		b = appendString(b, uri)
+		b = appendjson.String(b, uri)
 		b = append(b, `:{"body_sha256":`...)
-		b = appendString(b, body.SHA256)
+		b = appendjson.String(b, body.SHA256)
 		b = append(b, '}')
 	}
 	return append(b, "}}"...)
