@@ -145,7 +145,7 @@ type follower struct {
 	stream   string
 }
 
-// follower makes the stream of a service, or finds the one of an earlier run.
+// follower makes the stream of a service, unless there is one of an earlier run.
 func (g *Group) follower(ctx context.Context, party string, client *rp.Client, guard *rs.Guard, mapping *rs.Mapping) (*follower, error) {
 	receiver, err := event.NewReceiver(ctx, event.Config{
 		Issuer: g.Issuer(), Audience: party, Guard: guard, Mapping: mapping, Log: g.logger,
@@ -153,19 +153,11 @@ func (g *Group) follower(ctx context.Context, party string, client *rp.Client, g
 	if err != nil {
 		return nil, err
 	}
-	streams := &event.Streams{Client: client}
-	known, err := streams.List(ctx)
+	stream, err := (&event.Streams{Client: client}).Ensure(ctx, event.Stream{Delivery: event.Delivery{Method: oauth.DeliveryPoll}})
 	if err != nil {
 		return nil, err
 	}
-	if len(known) > 0 {
-		return &follower{client, receiver, known[0].ID}, nil
-	}
-	made, err := streams.Create(ctx, event.Stream{Delivery: event.Delivery{Method: oauth.DeliveryPoll}})
-	if err != nil {
-		return nil, err
-	}
-	return &follower{client, receiver, made.ID}, nil
+	return &follower{client, receiver, stream.ID}, nil
 }
 
 func (f *follower) run(ctx context.Context) error { return f.receiver.Poll(ctx, f.client, f.stream) }
