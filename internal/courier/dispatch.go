@@ -18,8 +18,8 @@ import (
 const (
 	buckets    = 16
 	tick       = 500 * time.Millisecond
-	leaseLife  = 8 * time.Second
-	leaseRenew = 2 * time.Second
+	leaseLife  = 7500 * time.Millisecond
+	leaseRenew = 1500 * time.Millisecond
 	leaseSpare = time.Second // before its end a lease is not relied on
 )
 

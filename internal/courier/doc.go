@@ -19,7 +19,7 @@
 // # From a message to its receiver
 //
 // Streams fall into 16 buckets. A process sends for the buckets it holds a lease
-// of (8 seconds, renewed every 2), so that a process that dies is replaced within
+// of (7.5 seconds, renewed every 1.5), so that a process that dies is replaced within
 // 10 seconds and two never send the same for longer than a request lasts.
 // Each stream has its own lane: up to 8 requests at a time, those about one
 // person in order. Nothing a receiver does delays another receiver.
