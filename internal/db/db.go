@@ -20,34 +20,10 @@ type DB struct {
 	engine *engine
 	closed atomic.Bool
 	group  group
+	poll   time.Duration // of the change feed
 
 	mu       sync.Mutex
 	watchers map[string][]*watcher
-}
-
-// Open opens and migrates the database that the DSN names: "sqlite:PATH", a path
-// alone, or "postgres://…", which may name several hosts.
-func Open(ctx context.Context, dsn string) (*DB, error) {
-	e, err := openEngine(ctx, dsn)
-	if err != nil {
-		return nil, err
-	}
-	d := &DB{engine: e, watchers: map[string][]*watcher{}}
-	if err := e.migrate(ctx); err != nil {
-		return nil, errors.Join(err, d.Close())
-	}
-	return d, nil
-}
-
-func openEngine(ctx context.Context, dsn string) (*engine, error) {
-	if isPostgres(dsn) {
-		return openPostgres(ctx, dsn)
-	}
-	path, err := sqlitePath(dsn)
-	if err != nil {
-		return nil, err
-	}
-	return openSQLite(ctx, path)
 }
 
 // File is the file of a database, where it is one.
@@ -55,7 +31,19 @@ func File(dsn string) (path string, ok bool) {
 	if isPostgres(dsn) {
 		return "", false
 	}
-	return strings.TrimPrefix(dsn, "sqlite:"), true
+	path, err := sqlitePath(dsn)
+	return path, err == nil
+}
+
+// Check says what is wrong with a DSN, without opening anything. No error of this
+// package tells the password in it.
+func Check(dsn string) error {
+	if isPostgres(dsn) {
+		_, _, err := parsePostgres(dsn)
+		return err
+	}
+	_, err := sqlitePath(dsn)
+	return err
 }
 
 func sqlitePath(dsn string) (string, error) {
@@ -63,6 +51,9 @@ func sqlitePath(dsn string) (string, error) {
 	switch {
 	case path == "":
 		return "", errors.New("db: no database is named; write sqlite:PATH or postgres://…")
+	case strings.Contains(path, "password="), strings.HasPrefix(path, "postgres:"), strings.HasPrefix(path, "postgresql:"):
+		// Nearly a DSN, with a password in it: no name for a file.
+		return "", errors.New("db: this is no DSN of PostgreSQL; write postgres://USER:PASSWORD@HOST[,HOST]/DATABASE")
 	case strings.Contains(path, "://"):
 		scheme, _, _ := strings.Cut(path, "://")
 		return "", fmt.Errorf("db: databases of kind %s are not supported; write sqlite:PATH or postgres://…", scheme)
@@ -80,13 +71,16 @@ func (d *DB) Close() error {
 	return d.engine.close()
 }
 
-// Ready says whether the database answers and what is kept in memory is as
-// new as the database.
+// Ready says whether the database answers as the installation asks for, and what
+// is kept in memory is as new as the database.
 func (d *DB) Ready(ctx context.Context) error {
 	if topic := d.behind(); topic != "" {
 		return fmt.Errorf("%w: what is kept in memory of %s is older than the database", ErrUnavailable, topic)
 	}
 	return d.Read(ctx, func(tx *Tx) error {
+		if d.engine.postgres != nil {
+			return d.engine.postgres.ready(ctx, tx)
+		}
 		var one int
 		return tx.Row(ctx, "SELECT 1").Scan(&one)
 	})
@@ -106,6 +100,9 @@ func (d *DB) Update(ctx context.Context, fn func(*Tx) error) error {
 	changed, err := d.update(ctx, fn)
 	if err != nil {
 		return err
+	}
+	if len(changed) > 0 {
+		d.engine.postgres.hint()
 	}
 	d.tell(ctx, changed)
 	return nil
@@ -161,6 +158,7 @@ func (d *DB) run(ctx context.Context, pool *sql.DB, opts *sql.TxOptions, fn func
 		return d.engine.beginFault(d.engine.classify(err))
 	}
 	tx := &Tx{tx: stx, engine: d.engine}
+	primary := d.engine.postgres.primary()
 	defer func() {
 		if !ended {
 			_ = stx.Rollback() // the error of fn is the one that matters
@@ -174,6 +172,9 @@ func (d *DB) run(ctx context.Context, pool *sql.DB, opts *sql.TxOptions, fn func
 	}
 	if err := ctx.Err(); err != nil {
 		return err
+	}
+	if d.engine.postgres.primary() != primary {
+		return &fault{kind: ErrUnavailable, cause: errOldPrimary, retry: true, lost: true}
 	}
 	ended = true
 	if err := d.commit(stx, conn); err != nil {

@@ -22,12 +22,14 @@ type engine struct {
 	attempts   int                // of one transaction that may be run again
 	commitWait time.Duration      // how long a caller waits for a commit; zero: until it is done
 	fault      func(error) *fault // nil for errors that are not the engine's
+	postgres   *postgres          // what only PostgreSQL has; nil on SQLite
 }
 
 // close closes every pool. The writer goes last: the last connection folds
 // SQLite's journal into the file.
 func (e *engine) close() error {
 	var faults []error
+	e.postgres.close()
 	if e.migrator != nil && e.migrator != e.writer {
 		faults = append(faults, e.migrator.Close())
 	}

@@ -1,6 +1,12 @@
 package db
 
-import "runtime"
+import (
+	"runtime"
+	"time"
+)
+
+// NeverPoll leaves a database nothing but hints.
+func NeverPoll(d *DB) { d.poll = time.Hour }
 
 // AwaitWaiting returns when so many updates wait for the writer.
 func AwaitWaiting(d *DB, want int) {

@@ -60,10 +60,22 @@ func (t *Tx) bump(ctx context.Context) error {
 	return nil
 }
 
-// Follow looks for changes made by other processes until ctx ends. While the
-// database does not answer it goes on trying.
+// Follow looks for changes made by other processes until ctx ends: twice a
+// second, and when a hint says so. While the database does not answer it goes on
+// trying.
 func (d *DB) Follow(ctx context.Context) error {
-	ticker := time.NewTicker(followEvery)
+	hints := make(chan struct{}, 1)
+	var beside sync.WaitGroup
+	defer beside.Wait()
+	beside.Go(func() {
+		d.engine.postgres.beside(ctx, func() {
+			select {
+			case hints <- struct{}{}:
+			default:
+			}
+		})
+	})
+	ticker := time.NewTicker(d.poll)
 	defer ticker.Stop()
 	for {
 		if versions, err := d.versions(ctx); err == nil {
@@ -72,8 +84,19 @@ func (d *DB) Follow(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-hints:
+			pause(ctx, hintEvery) // those that come together are one
 		case <-ticker.C:
 		}
+	}
+}
+
+func pause(ctx context.Context, long time.Duration) {
+	timer := time.NewTimer(long)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
 	}
 }
 

@@ -19,8 +19,8 @@ import (
 )
 
 const (
-	postgresConnections = 16 // of each of the two pools, unless the DSN names pool_max_conns
-	postgresIdle        = 5 * time.Minute
+	postgresConnections = 16              // of each of the two pools, unless the DSN names pool_max_conns
+	postgresIdle        = 5 * time.Minute // after which a connection that nobody uses is closed
 	connectTimeout      = 2 * time.Second
 	statementTimeout    = 3 * time.Second
 	commitWait          = 4 * time.Second
@@ -33,13 +33,15 @@ func isPostgres(dsn string) bool {
 
 // openPostgres opens two pools on the database. Of several hosts the one that
 // takes writes is used; after a fail-over the next connection finds the new one.
-func openPostgres(ctx context.Context, dsn string) (*engine, error) {
+func openPostgres(ctx context.Context, dsn string, options Options) (*engine, error) {
 	config, size, err := parsePostgres(dsn)
 	if err != nil {
 		return nil, err
 	}
+	pg := newPostgres(config, options)
 	e := &engine{
-		dialect: goose.DialectPostgres,
+		dialect:  goose.DialectPostgres,
+		postgres: pg,
 		// Readers see one state of the database throughout, as on SQLite.
 		reading: &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true},
 		// Writers run side by side, and those that would not have come out the
@@ -51,19 +53,23 @@ func openPostgres(ctx context.Context, dsn string) (*engine, error) {
 		// Longer than a fail-over takes to be noticed, shorter than a caller waits.
 		commitWait: commitWait,
 	}
-	e.writer = postgresPool(config, size)
-	e.readers = postgresPool(config, size)
+	e.writer = pg.pool(config, size)
+	e.readers = pg.pool(config, size)
 	// A migration may take longer than any other statement, and runs alone.
 	migrating := config.Copy()
 	migrating.RuntimeParams["statement_timeout"] = "0"
-	e.migrator = stdlib.OpenDB(*migrating)
-	e.migrator.SetMaxIdleConns(0)
+	e.migrator = pg.pool(migrating, 0)
 	if e.locker, err = lock.NewPostgresSessionLocker(); err != nil {
 		return nil, errors.Join(fmt.Errorf("db: migration lock: %w", err), e.close())
 	}
+	pg.scouts.look(ctx)
 	if err := e.writer.PingContext(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("db: cannot reach PostgreSQL: %w", e.classify(err)), e.close())
 	}
+	if err := pg.checkAtStart(ctx, e.readers); err != nil {
+		return nil, errors.Join(err, e.close())
+	}
+	pg.startHinting(e.writer)
 	return e, nil
 }
 
@@ -97,8 +103,10 @@ func parsePostgres(dsn string) (config *pgx.ConnConfig, size int, err error) {
 	return config, size, nil
 }
 
-func postgresPool(config *pgx.ConnConfig, size int) *sql.DB {
-	pool := stdlib.OpenDB(*config)
+// pool opens connections as they are needed, and keeps so many at most; with
+// none to keep there is no limit.
+func (p *postgres) pool(config *pgx.ConnConfig, size int) *sql.DB {
+	pool := stdlib.OpenDB(*config, stdlib.OptionResetSession(p.fence.keep))
 	pool.SetMaxOpenConns(size)
 	pool.SetMaxIdleConns(size)
 	pool.SetConnMaxIdleTime(postgresIdle)

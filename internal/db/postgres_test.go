@@ -42,7 +42,7 @@ func TestPostgresErrorsTellNoPassword(t *testing.T) {
 
 func TestFile(t *testing.T) {
 	t.Parallel()
-	for dsn, want := range map[string]string{"sqlite:a.db": "a.db", "a.db": "a.db", "postgres://x/y": "", "postgresql://x/y": ""} {
+	for dsn, want := range map[string]string{"sqlite:a.db": "a.db", "a.db": "a.db", "postgres://x/y": "", "postgresql://x/y": "", "mysql://x/y": "", "host=x password=y": "", "postgres:/x": ""} {
 		if path, ok := db.File(dsn); path != want || ok != (want != "") {
 			t.Errorf("%s: %q, %t", dsn, path, ok)
 		}
