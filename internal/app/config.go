@@ -20,8 +20,9 @@ import (
 // Config is what an installation decides. The zero value of each optional field
 // is a sensible default; Validate names every fault at once.
 type Config struct {
-	Database  string // path of the SQLite file, or a DSN
-	GroupFile string // applied at the first start on an empty database; optional afterwards
+	Database           string // path of the SQLite file, or a postgres:// URL
+	RequireSynchronous bool   // PostgreSQL confirms a commit only when a standby has it too, or is not used
+	GroupFile          string // applied at the first start on an empty database; optional afterwards
 
 	Listen     string // public listener; default localhost:8080
 	OpsListen  string // operators' listener; default localhost:8081; "off" for none
@@ -81,7 +82,9 @@ func (c Config) Validate() error {
 	var faults []error
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
 	if c.Database == "" {
-		fault("no database: give --database with the path of a file, or a postgres:// URL")
+		fault("no database: give --database with the path of an SQLite file or a postgres:// URL")
+	} else if err := db.Check(c.Database); err != nil {
+		faults = append(faults, err)
 	}
 	if len(c.PPIDSecrets) == 0 {
 		fault("no PPID secret: set SEKISHO_PPID_SECRET_FILE (make one with sekisho generate ppid-secret), or use --dev")
@@ -144,9 +147,6 @@ func (c Config) withDevSecrets() (Config, error) {
 	base, ok := db.File(c.Database)
 	if !ok {
 		return c, nil // dev mode puts secrets beside a database file, and here is none
-	}
-	if base == "" {
-		return c, errors.New("no database: give --database with the path of a file")
 	}
 	if len(c.PPIDSecrets) == 0 {
 		key, err := c.devSecret(base+".ppid-secret", "PPID secret")

@@ -41,7 +41,9 @@ func OpenRooms(ctx context.Context, config Config) (*Rooms, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
-	database, err := db.Open(ctx, config.Database)
+	database, err := db.OpenWith(ctx, config.Database, db.Options{
+		Synchronous: config.RequireSynchronous, Logger: config.Logger, Now: config.Now,
+	})
 	if err != nil {
 		return nil, err
 	}
