@@ -15,7 +15,7 @@ import (
 
 // auditCommand shows what was decided.
 type auditCommand struct {
-	Database string        `env:"SEKISHO_DATABASE" default:"sekisho.db" placeholder:"FILE" help:"SQLite file of the installation (${default})."`
+	database
 	Since    time.Duration `default:"24h" help:"How far to look back (${default})."`
 	Client   string        `placeholder:"ID" help:"Only this client."`
 	Account  string        `placeholder:"ID" help:"Only this account, by its id."`
@@ -27,8 +27,12 @@ func (c auditCommand) Run(ctx context.Context, term terminal) error {
 	query := audit.Query{
 		Account: c.Account, Client: c.Client, Event: audit.Event(c.Event), From: time.Now().Add(-c.Since),
 	}
+	dsn, err := c.dsn()
+	if err != nil {
+		return err
+	}
 	encoder := json.NewEncoder(term.out)
-	return app.EachAuditRecord(ctx, c.Database, query, func(r audit.Record) error {
+	return app.EachAuditRecord(ctx, dsn, query, func(r audit.Record) error {
 		if c.Output == "json" {
 			return encoder.Encode(r)
 		}

@@ -31,13 +31,22 @@ type eventsCommand struct {
 
 // eventsFlags are the flags of all of them.
 type eventsFlags struct {
-	Database string `env:"SEKISHO_DATABASE" default:"sekisho.db" placeholder:"DATABASE" help:"Database of the installation (${default})."`
-	Output   string `enum:"text,json" default:"text" help:"text, or json with an object a line (${default})."`
+	database
+	Output string `enum:"text,json" default:"text" help:"text, or json with an object a line (${default})."`
+}
+
+// open opens the database for one piece of work.
+func (f eventsFlags) open(ctx context.Context, work func(*db.DB) error) error {
+	dsn, err := f.dsn()
+	if err != nil {
+		return err
+	}
+	return app.WithDatabase(ctx, dsn, work)
 }
 
 // found opens the database and finds the stream that is meant.
 func (f eventsFlags) found(ctx context.Context, name string, work func(*db.DB, courier.Report) error) error {
-	return app.WithDatabase(ctx, f.Database, func(database *db.DB) error {
+	return f.open(ctx, func(database *db.DB) error {
 		reports, err := overview(ctx, database)
 		if err != nil {
 			return err
@@ -90,7 +99,7 @@ type streamLine struct {
 }
 
 func (c eventsStreams) Run(ctx context.Context, term terminal) error {
-	return app.WithDatabase(ctx, c.Database, func(database *db.DB) error {
+	return c.open(ctx, func(database *db.DB) error {
 		reports, err := overview(ctx, database)
 		if err != nil {
 			return err
@@ -146,7 +155,7 @@ const (
 )
 
 func (c eventsTail) Run(ctx context.Context, term terminal) error {
-	return app.WithDatabase(ctx, c.Database, func(database *db.DB) error {
+	return c.open(ctx, func(database *db.DB) error {
 		from := time.Now().Add(-c.Since)
 		shown := map[[2]int64]time.Time{} // Seq and time of settling, which a replay has anew
 		for {
@@ -238,7 +247,7 @@ func (c eventsDead) Run(ctx context.Context, term terminal) error {
 			return c.list(ctx, database, term, report.ID)
 		})
 	}
-	return app.WithDatabase(ctx, c.Database, func(database *db.DB) error {
+	return c.open(ctx, func(database *db.DB) error {
 		reports, err := overview(ctx, database)
 		for _, report := range reports {
 			err = errors.Join(err, c.list(ctx, database, term, report.ID))

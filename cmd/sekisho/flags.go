@@ -16,7 +16,7 @@ import (
 // installation are the flags of every command that opens the database of an
 // installation.
 type installation struct {
-	Database             string `env:"SEKISHO_DATABASE" default:"sekisho.db" placeholder:"FILE" help:"SQLite file of the installation (${default})."`
+	database
 	PPIDSecretFile       string `name:"ppid-secret-file" env:"SEKISHO_PPID_SECRET_FILE" placeholder:"FILE" help:"File with the PPID secret; or set SEKISHO_PPID_SECRET."`
 	KeyEncryptionKeyFile string `env:"SEKISHO_KEY_ENCRYPTION_KEY_FILE" placeholder:"FILE" help:"File with the key-encryption key; or set SEKISHO_KEY_ENCRYPTION_KEY."`
 	Dev                  bool   `env:"SEKISHO_DEV" help:"Development: make missing secrets beside the database and say so."`
@@ -24,8 +24,11 @@ type installation struct {
 
 // config is the part of the configuration these flags decide.
 func (i installation) config(logger *slog.Logger) (app.Config, error) {
-	config := app.Config{Database: i.Database, Dev: i.Dev, Logger: logger}
+	config := app.Config{Dev: i.Dev, Logger: logger}
 	var err error
+	if config.Database, err = i.dsn(); err != nil {
+		return config, err
+	}
 	if config.Now, err = clock(); err != nil {
 		return config, err
 	}

@@ -37,8 +37,8 @@ func (c checkCommand) Run(term terminal) error {
 // planCommand compares a group file with the group in force.
 type planCommand struct {
 	groupFile
-	Database string `env:"SEKISHO_DATABASE" default:"sekisho.db" placeholder:"FILE" help:"SQLite file of the installation (${default})."`
-	Output   string `enum:"text,json" default:"text" help:"text or json (${default})."`
+	database
+	Output string `enum:"text,json" default:"text" help:"text or json (${default})."`
 }
 
 func (c planCommand) Run(ctx context.Context, term terminal) error {
@@ -46,7 +46,11 @@ func (c planCommand) Run(ctx context.Context, term terminal) error {
 	if err != nil {
 		return err
 	}
-	plan, err := app.PlanGroup(ctx, c.Database, wanted)
+	dsn, err := c.dsn()
+	if err != nil {
+		return err
+	}
+	plan, err := app.PlanGroup(ctx, dsn, wanted)
 	if err != nil {
 		return err
 	}

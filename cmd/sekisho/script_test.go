@@ -2,7 +2,11 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
+	"fmt"
 	"net"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -10,6 +14,7 @@ import (
 
 	"github.com/sekisho-id/sekisho/internal/db"
 	"github.com/sekisho-id/sekisho/internal/outbox"
+	"github.com/sekisho-id/sekisho/internal/postgrestest"
 )
 
 func TestMain(m *testing.M) {
@@ -24,8 +29,26 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"listen":     listen,
 			"deliveries": deliveries,
+			"postgres":   newDatabase(t),
+		},
+		Condition: func(condition string) (bool, error) {
+			if condition != "postgres" {
+				return false, fmt.Errorf("unknown condition %s", condition)
+			}
+			return postgrestest.Installed(), nil
 		},
 	})
+}
+
+// newDatabase makes the command postgres VARIABLE, which puts the URL of a new
+// database, with a password in it, into the variable. All scripts share a server.
+func newDatabase(t *testing.T) func(*testscript.TestScript, bool, []string) {
+	server := sync.OnceValue(func() *postgrestest.Server { return postgrestest.New(t) })
+	return func(ts *testscript.TestScript, _ bool, args []string) {
+		name := "script_" + strings.ToLower(rand.Text())
+		server().Exec(t, "CREATE DATABASE "+name)
+		ts.Setenv(args[0], server().URL(name)+"&password=hunter2")
+	}
 }
 
 // listen VARIABLE takes a port on localhost until the script ends and puts its

@@ -15,6 +15,8 @@ type serveCommand struct {
 	installation
 	logging
 
+	RequireSynchronous bool `env:"SEKISHO_REQUIRE_SYNCHRONOUS" help:"Serve only while PostgreSQL has a synchronous standby, so that a fail-over loses nothing."`
+
 	Group      string   `env:"SEKISHO_GROUP" placeholder:"FILE" help:"Group file; applied at the first start on an empty database."`
 	Listen     string   `env:"SEKISHO_LISTEN" default:"localhost:8080" placeholder:"ADDRESS" help:"Public listener (${default})."`
 	OpsListen  string   `env:"SEKISHO_OPS_LISTEN" default:"localhost:8081" placeholder:"ADDRESS" help:"Operators' listener: health, metrics, profiles; off for none (${default})."`
@@ -38,6 +40,7 @@ func (c serveCommand) Run(ctx context.Context, term terminal) (err error) {
 	if config.EventNetworks, err = prefixes(c.EventNetworks); err != nil {
 		return fmt.Errorf("--event-networks: %w", err)
 	}
+	config.RequireSynchronous = c.RequireSynchronous
 	config.GroupFile, config.Version = c.Group, version()
 	config.Listen, config.OpsListen = c.Listen, c.OpsListen
 	config.TLSCert, config.TLSKey = c.TLSCert, c.TLSKey
