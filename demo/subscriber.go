@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
-	"sync/atomic"
 
 	"github.com/sekisho-id/sekisho/oauth"
 	"github.com/sekisho-id/sekisho/sdk/event"
@@ -19,16 +18,13 @@ import (
 // partner each have one. It keeps what it was told beside the system's own data,
 // under the system's own id of the person.
 type subscriber struct {
-	party   string
-	config  event.Config // without what only a subscription brings
-	client  *rp.Client   // asks market for the subscription
-	db      *sql.DB
-	trace   *Trace
-	logger  *slog.Logger
-	url     string // where the events come in
-	soldURI string
-
-	receiver atomic.Pointer[event.Receiver] // nil until the subscription is there
+	party    string
+	receiver *event.Receiver
+	client   *rp.Client // asks market for the subscription
+	db       *sql.DB
+	trace    *Trace
+	url      string // where the events come in
+	soldURI  string
 }
 
 const noticeSchema = `
@@ -52,24 +48,20 @@ func (g *Group) subscriber(ctx context.Context, party string, client *rp.Client,
 	config.Issuer, config.Audience, config.Inbox = g.Issuer(), party, inbox
 	config.Log = slog.New(slog.DiscardHandler) // what is refused is on the page
 	config.Publishers = map[string]string{g.urls[partyMarket]: partyMarket}
-	return &subscriber{
-		party: party, config: config, client: client, db: db, trace: g.trace, logger: g.logger,
+	receiver, err := event.NewReceiver(ctx, config)
+	if err != nil {
+		return nil, err
+	}
+	s := &subscriber{
+		party: party, receiver: receiver, client: client, db: db, trace: g.trace,
 		url: g.urls[party] + "/events", soldURI: g.urls[partyMarket] + "/events/" + eventSold,
-	}, nil
+	}
+	receiver.Handle(s.soldURI, s.sold)
+	return s, nil
 }
 
-// handler is where events come in. Until the subscription is there nobody sends
-// any.
-func (s *subscriber) handler() http.Handler {
-	return s.trace.told(s.party, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		receiver := s.receiver.Load()
-		if receiver == nil {
-			http.Error(w, http.StatusText(http.StatusServiceUnavailable), http.StatusServiceUnavailable)
-			return
-		}
-		receiver.ServeHTTP(w, r)
-	}))
-}
+// handler is where events come in.
+func (s *subscriber) handler() http.Handler { return s.trace.told(s.party, s.receiver) }
 
 // sold keeps that an item of one of the system's own people was sold. Keeping it
 // and marking the event as handled are one transaction.
@@ -120,14 +112,7 @@ func (s *subscriber) subscribe(ctx context.Context, marketURL string) error {
 	if err := (call{client: market, method: http.MethodPost, url: at, body: asked}).do(ctx, &made); err != nil {
 		return fmt.Errorf("subscribe: %w", err)
 	}
-	config := s.config
-	config.Secrets = []string{made.Secret}
-	receiver, err := event.NewReceiver(ctx, config)
-	if err != nil {
-		return err
-	}
-	receiver.Handle(s.soldURI, s.sold)
-	s.receiver.Store(receiver)
+	s.receiver.SetSecrets(made.Secret)
 	if err := (call{client: market, method: http.MethodPost, url: at + made.ID + "/verify"}).do(ctx, &made); err != nil {
 		return fmt.Errorf("verify the subscription: %w", err)
 	}
