@@ -3,9 +3,11 @@ package demo_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"net"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/sekisho-id/sekisho/demo"
@@ -15,27 +17,33 @@ import (
 // start runs the authorization server and the example group on free ports.
 func start(t *testing.T) *demo.Group {
 	t.Helper()
+	group, _ := startWith(t, nil, app.Config{})
+	return group
+}
+
+// startWith is start with traces. The function it gives ends the server.
+func startWith(t *testing.T, traces demo.Traces, config app.Config) (group *demo.Group, end func() error) {
+	t.Helper()
 	dir := t.TempDir()
-	group, err := demo.Listen(t.Context(), demo.Config{Dir: dir, Addresses: demo.Ports(0)})
+	group, err := demo.Listen(t.Context(), demo.Config{Dir: dir, Addresses: demo.Ports(0), Traces: traces})
 	if err != nil {
 		t.Fatal(err)
 	}
-	server, err := app.Open(t.Context(), app.Config{
-		Database: filepath.Join(dir, "sekisho.db"), GroupFile: group.GroupFile(), Dev: true,
-	})
+	config.Database, config.GroupFile, config.Dev = filepath.Join(dir, "sekisho.db"), group.GroupFile(), true
+	server, err := app.Open(t.Context(), config)
 	if err != nil {
 		t.Fatal(err)
 	}
 	serving, stop := context.WithCancel(t.Context())
 	stopped := make(chan error, 1)
 	go func() { stopped <- server.Run(serving, group.Server(), nil) }()
-	t.Cleanup(func() {
+	end = sync.OnceValue(func() error {
 		stop()
-		if err := <-stopped; err != nil {
-			t.Errorf("the authorization server stopped: %v", err)
-		}
-		if err := server.Close(context.Background()); err != nil {
-			t.Errorf("close the authorization server: %v", err)
+		return errors.Join(<-stopped, server.Close(context.Background()))
+	})
+	t.Cleanup(func() {
+		if err := end(); err != nil {
+			t.Errorf("the authorization server did not end well: %v", err)
 		}
 	})
 	if err := group.Start(t.Context()); err != nil {
@@ -46,7 +54,7 @@ func start(t *testing.T) *demo.Group {
 			t.Errorf("close the group: %v", err)
 		}
 	})
-	return group
+	return group, end
 }
 
 func TestEveryScenario(t *testing.T) {

@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"go.opentelemetry.io/otel/trace"
 )
 
 // Config says where the example runs.
@@ -19,6 +21,7 @@ type Config struct {
 	Dir       string       // for the group file, secrets and databases
 	Addresses Addresses    // see Ports
 	Logger    *slog.Logger // nil: none
+	Traces    Traces       // nil: none
 }
 
 // Group is the example group. Listen makes it; Start brings it to life once the
@@ -31,6 +34,7 @@ type Group struct {
 	credentials *credentials
 	groupFile   string
 	trace       *Trace
+	traces      Traces
 
 	databases map[string]*sql.DB // by system
 	systems   systems
@@ -45,11 +49,14 @@ type Group struct {
 // the clients' credentials and writes the group file.
 func Listen(ctx context.Context, config Config) (*Group, error) {
 	g := &Group{
-		dir: config.Dir, logger: config.Logger, trace: newTrace(),
+		dir: config.Dir, logger: config.Logger, trace: newTrace(), traces: config.Traces,
 		urls: map[string]string{}, databases: map[string]*sql.DB{}, failed: make(chan error, 1),
 	}
 	if g.logger == nil {
 		g.logger = slog.New(slog.DiscardHandler)
+	}
+	if g.traces == nil {
+		g.traces = func(context.Context, string) (trace.TracerProvider, error) { return nil, nil }
 	}
 	var err error
 	if g.listeners, err = listen(ctx, config.Addresses); err != nil {

@@ -11,6 +11,8 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+
+	"go.opentelemetry.io/otel/trace"
 )
 
 //go:embed page
@@ -47,6 +49,7 @@ type site struct {
 	pageURL string // the page of the example, where forms may ask to go back to
 	trace   *Trace
 	logger  *slog.Logger
+	spans   trace.TracerProvider // nil: none
 }
 
 // sitePage is one page of a site.
@@ -135,7 +138,7 @@ func (s *site) goOn(w http.ResponseWriter, path string) {
 func (s *site) handler(routes map[string]http.Handler) (http.Handler, error) {
 	mux := http.NewServeMux()
 	for pattern, handler := range routes {
-		mux.Handle(pattern, handler)
+		mux.Handle(pattern, s.traced(handler))
 	}
 	mux.Handle("GET /demo.css", asset("demo.css"))
 	protection := http.NewCrossOriginProtection()

@@ -71,7 +71,7 @@ func (g *Group) build(ctx context.Context) error {
 // authorization server.
 func (g *Group) http(party string) *http.Client {
 	transport := &tap{trace: g.trace, party: party, issuer: g.Issuer(), next: http.DefaultTransport}
-	return &http.Client{Timeout: 10 * time.Second, Transport: transport}
+	return &http.Client{Timeout: 10 * time.Second, Transport: carrying{transport}}
 }
 
 // relyingParty makes the OAuth client of a system, with the credential it has.
@@ -90,17 +90,22 @@ func (g *Group) signIn(client *rp.Client, callback string, scopes []string, reso
 	return rp.NewSignIn(rp.SignInConfig{Client: client, RedirectURL: callback, Scopes: scopes, Resources: resources, CookieKey: key})
 }
 
-func (g *Group) site(party, title, tagline string) *site {
+func (g *Group) site(ctx context.Context, party, title, tagline string) (*site, error) {
+	spans, err := g.traces(ctx, party)
 	return &site{
 		party: party, title: title, tagline: tagline, issuer: g.Issuer(), pageURL: g.PageURL(),
-		trace: g.trace, logger: g.logger,
-	}
+		trace: g.trace, logger: g.logger, spans: spans,
+	}, err
 }
 
 // service makes what market and pay have alike: the guard of their API and the
 // mapping between their own ids and their own subjects.
 func (g *Group) service(ctx context.Context, party string, client *rp.Client, store *rs.SQLStore) (*rs.Guard, *rs.Mapping, error) {
-	guard, err := rs.New(ctx, rs.Config{Issuer: g.Issuer(), Audience: g.urls[party]})
+	spans, err := g.traces(ctx, party)
+	if err != nil {
+		return nil, nil, err
+	}
+	guard, err := rs.New(ctx, rs.Config{Issuer: g.Issuer(), Audience: g.urls[party], TracerProvider: spans})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -214,7 +219,11 @@ func (g *Group) visitors(ctx context.Context, site *site, clientID, idFormat str
 }
 
 func (g *Group) buildApp(ctx context.Context) error {
-	visitors, err := g.visitors(ctx, g.site(partyApp, "Market", "The group's own app (scenario 1)."),
+	site, err := g.site(ctx, partyApp, "Market", "The group's own app (scenario 1).")
+	if err != nil {
+		return err
+	}
+	visitors, err := g.visitors(ctx, site,
 		clientWeb, "user-70%02d", []string{"items.read", "items.write", "charge", "balance.read"})
 	g.systems.app = &app{
 		visitors: visitors, api: g.http(partyApp),
@@ -235,8 +244,12 @@ func (g *Group) buildCrypto(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	site, err := g.site(ctx, partyCrypto, "Crypto Exchange", "Outside the protected area, with users of its own (scenario 2).")
+	if err != nil {
+		return err
+	}
 	g.systems.crypto = &crypto{
-		site:   g.site(partyCrypto, "Crypto Exchange", "Outside the protected area, with users of its own (scenario 2)."),
+		site:   site,
 		client: client, linking: linking, sessions: newSessions[int64]("crypto-session"), users: g.databases[partyCrypto],
 		api: g.http(partyCrypto), settling: client.ServiceClient(g.urls[partyMarket], "settle"),
 		marketURL: g.urls[partyMarket], payURL: g.urls[partyPay],
@@ -249,7 +262,11 @@ func (g *Group) buildCrypto(ctx context.Context) (err error) {
 }
 
 func (g *Group) buildPartner(ctx context.Context) error {
-	visitors, err := g.visitors(ctx, g.site(partyPartner, "Shelf Blog", "Another company, with “Sign in with Market”."),
+	site, err := g.site(ctx, partyPartner, "Shelf Blog", "Another company, with “Sign in with Market”.")
+	if err != nil {
+		return err
+	}
+	visitors, err := g.visitors(ctx, site,
 		clientPartner, "reader:%03d", []string{"items.read", "charge"})
 	if err != nil {
 		return err

@@ -9,10 +9,12 @@ import (
 	"os"
 	"path/filepath"
 
+	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/sekisho-id/sekisho/demo"
 	"github.com/sekisho-id/sekisho/internal/app"
+	"github.com/sekisho-id/sekisho/internal/tracing"
 )
 
 // demoCommand starts the example group around a real server.
@@ -21,6 +23,7 @@ type demoCommand struct {
 	Port  int    `default:"4400" help:"First of seven ports; --check takes free ones (${default})."`
 	Dir   string `placeholder:"DIR" help:"Keep databases and the group file there. Default: a directory that is removed at the end."`
 	Log   bool   `help:"Show the server's own log, too."`
+	OTLP  string `name:"otlp" env:"OTEL_EXPORTER_OTLP_ENDPOINT" placeholder:"URL" help:"OpenTelemetry collector (OTLP over HTTP) for the traces of all systems, for example http://localhost:4318."`
 }
 
 func (c demoCommand) Run(ctx context.Context, term terminal) (err error) {
@@ -38,14 +41,16 @@ func (c demoCommand) Run(ctx context.Context, term terminal) (err error) {
 	if c.Check {
 		addresses = demo.Ports(0)
 	}
-	group, err := demo.Listen(ctx, demo.Config{Dir: dir, Addresses: addresses, Logger: logger})
+	traces := systemTraces{collector: c.OTLP}
+	defer traces.close(context.WithoutCancel(ctx))
+	group, err := demo.Listen(ctx, demo.Config{Dir: dir, Addresses: addresses, Logger: logger, Traces: traces.of})
 	if err != nil {
 		return err
 	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	running, ctx := errgroup.WithContext(ctx)
-	server, err := startServer(ctx, running, group.Server(), serverOf(group, dir, logger))
+	server, err := startServer(ctx, running, group.Server(), c.serverOf(group, dir, logger))
 	if err != nil {
 		return errors.Join(err, group.Close())
 	}
@@ -76,10 +81,10 @@ func (c demoCommand) directory() (dir string, remove func() error, err error) {
 }
 
 // serverOf is the configuration of the authorization server of the group.
-func serverOf(group *demo.Group, dir string, logger *slog.Logger) app.Config {
+func (c demoCommand) serverOf(group *demo.Group, dir string, logger *slog.Logger) app.Config {
 	return app.Config{
 		Database: filepath.Join(dir, "sekisho.db"), GroupFile: group.GroupFile(),
-		Dev: true, Logger: logger, Version: version(),
+		Dev: true, Logger: logger, Version: version(), OTLP: c.OTLP,
 	}
 }
 
@@ -91,4 +96,22 @@ func startServer(ctx context.Context, running *errgroup.Group, on net.Listener, 
 	}
 	running.Go(func() error { return server.Run(ctx, on, nil) })
 	return server, nil
+}
+
+// systemTraces has each system of the example send its spans under its own name.
+type systemTraces struct {
+	collector string
+	open      []*tracing.Tracer
+}
+
+func (s *systemTraces) of(ctx context.Context, system string) (trace.TracerProvider, error) {
+	tracer, err := tracing.Open(ctx, tracing.Config{Collector: s.collector, Service: system, Version: version()})
+	s.open = append(s.open, tracer)
+	return tracer.Provider(), err
+}
+
+func (s *systemTraces) close(ctx context.Context) {
+	for _, one := range s.open {
+		one.Close(ctx)
+	}
 }

@@ -25,6 +25,7 @@ type serveCommand struct {
 	TrustProxy []string `env:"SEKISHO_TRUST_PROXY" placeholder:"NETWORK" help:"Proxies whose X-Forwarded-For is believed."`
 
 	EventNetworks []string `env:"SEKISHO_EVENT_NETWORKS" placeholder:"NETWORK" help:"Private networks where receivers of events may be that belong to the group, for example 10.1.0.0/16. Third parties reach public addresses only."`
+	OTLP          string   `name:"otlp" env:"OTEL_EXPORTER_OTLP_ENDPOINT" placeholder:"URL" help:"OpenTelemetry collector (OTLP over HTTP) for traces, for example http://localhost:4318. Default: no traces."`
 }
 
 func (c serveCommand) Run(ctx context.Context, term terminal) (err error) {
@@ -43,6 +44,7 @@ func (c serveCommand) Run(ctx context.Context, term terminal) (err error) {
 	config.RequireSynchronous = c.RequireSynchronous
 	config.GroupFile, config.Version = c.Group, version()
 	config.Listen, config.OpsListen = c.Listen, c.OpsListen
+	config.OTLP = c.OTLP
 	config.TLSCert, config.TLSKey = c.TLSCert, c.TLSKey
 	spendMemory()
 	return serve(ctx, config)

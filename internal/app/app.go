@@ -13,6 +13,7 @@ import (
 	"github.com/sekisho-id/sekisho/internal/signin"
 	"github.com/sekisho-id/sekisho/internal/subjects"
 	"github.com/sekisho-id/sekisho/internal/token"
+	"github.com/sekisho-id/sekisho/internal/tracing"
 	"github.com/sekisho-id/sekisho/internal/web"
 )
 
@@ -25,6 +26,7 @@ type App struct {
 
 	issuer   string
 	metrics  *metrics
+	tracer   *tracing.Tracer // nil: no traces
 	draining atomic.Bool
 
 	signin       *signin.Door
@@ -43,9 +45,16 @@ func Open(ctx context.Context, config Config) (*App, error) {
 	}
 	a := &App{Rooms: rooms, metrics: newMetrics(config.Version)}
 	if err := a.build(ctx); err != nil {
-		return nil, errors.Join(err, rooms.Close(ctx))
+		return nil, errors.Join(err, a.Close(ctx))
 	}
 	return a, nil
+}
+
+// Close writes out what is queued, closes the database and sends the last spans.
+func (a *App) Close(ctx context.Context) error {
+	err := a.Rooms.Close(ctx)
+	a.tracer.Close(ctx)
+	return err
 }
 
 // build makes what stands on the rooms; with OpenRooms the only place where
@@ -57,6 +66,13 @@ func (a *App) build(ctx context.Context) error {
 	group, c := a.Registry.Current(), a.config
 	a.issuer = group.Issuer
 	var err error
+	a.tracer, err = tracing.Open(ctx, tracing.Config{
+		Collector: c.OTLP, Service: "sekisho", Version: c.Version,
+		Complain: func(err error) { c.Logger.Warn("traces did not reach their collector", "cause", err) },
+	})
+	if err != nil {
+		return err
+	}
 	a.Pairwise, err = pairwise.Open(ctx, pairwise.Config{
 		DB: a.DB, Realm: group.Realm, Secrets: c.PPIDSecrets, People: a.People, Now: c.Now,
 	})
@@ -88,7 +104,7 @@ func (a *App) build(ctx context.Context) error {
 	a.Courier, err = courier.New(ctx, courier.Config{
 		DB: a.DB, Registry: a.Registry, People: a.People, Grants: a.Grants, Pairwise: a.Pairwise, Mint: a.Mint,
 		Keys: a.Keys, Audit: a.Audit, Logger: c.Logger, TrustProxy: c.TrustProxy, Networks: c.EventNetworks,
-		RootCAs: c.EventRoots, Observe: a.metrics.observeEvent, Now: c.Now,
+		RootCAs: c.EventRoots, Observe: a.metrics.observeEvent, Tracer: a.tracer, Now: c.Now,
 	})
 	if err != nil {
 		return err

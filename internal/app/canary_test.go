@@ -96,10 +96,11 @@ func traces(value string) [][]byte {
 
 // TestNoCredentialIsInTheDatabaseOrTheLog runs through every flow, gathers each
 // secret that went over the wire, and looks for it in a dump of the database,
-// in the bytes of its files and in the log (checks K14 and W9).
+// in the bytes of its files, in the log and in traces (checks K14 and W9).
 func TestNoCredentialIsInTheDatabaseOrTheLog(t *testing.T) {
 	t.Parallel()
-	w, found := setup(t), credentials{}
+	w, collector := traced(t)
+	found := credentials{}
 	w.watch = found.gather
 	subjects := append(w.wholeDay(), w.eventsOfTheDay(found)...)
 	if err := w.app.Audit.Flush(t.Context()); err != nil {
@@ -120,7 +121,8 @@ func TestNoCredentialIsInTheDatabaseOrTheLog(t *testing.T) {
 		}
 	}
 	places := w.dump()
-	places["log"] = []byte(w.log.String())
+	w.app.CloseTraces(t.Context())
+	places["log"], places["traces"] = []byte(w.log.String()), []byte(collector.Raw())
 	for place, content := range places {
 		for value, what := range found {
 			for _, trace := range traces(value) {
@@ -131,8 +133,10 @@ func TestNoCredentialIsInTheDatabaseOrTheLog(t *testing.T) {
 		}
 	}
 	for _, name := range []string{email, "chie@example.test", "Aiko Mori"} {
-		if strings.Contains(w.log.String(), name) {
-			t.Errorf("the log names %s", name)
+		for _, place := range []string{"log", "traces"} {
+			if bytes.Contains(places[place], []byte(name)) {
+				t.Errorf("the %s names %s", place, name)
+			}
 		}
 	}
 	for place, content := range places {
@@ -142,8 +146,8 @@ func TestNoCredentialIsInTheDatabaseOrTheLog(t *testing.T) {
 			}
 		}
 	}
-	if len(found) < 40 || !strings.Contains(w.log.String(), `"route"`) {
-		t.Errorf("%d credentials, %d bytes of log", len(found), len(w.log.String()))
+	if len(found) < 40 || len(collector.Spans()) < 30 || !strings.Contains(w.log.String(), `"route"`) {
+		t.Errorf("%d credentials, %d spans, %d bytes of log", len(found), len(collector.Spans()), len(w.log.String()))
 	}
 }
 

@@ -38,7 +38,8 @@ type Config struct {
 
 	Passwords secret.HasherConfig // what hashing a password costs
 
-	Version string // of this program, for metrics
+	OTLP    string // base URL of an OTLP/HTTP collector of traces; empty: no traces
+	Version string // of this program, for metrics and traces
 	Dev     bool   // makes missing secrets itself, beside the database, and says so
 
 	DrainFor time.Duration // how long running requests may finish at shutdown; default 20 s

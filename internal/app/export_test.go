@@ -1,8 +1,10 @@
 package app
 
 import (
+	"context"
 	"crypto/tls"
 	"net/http"
+	"time"
 )
 
 // Patterns are the patterns of all public routes.
@@ -19,3 +21,12 @@ func (a *App) Server() *http.Server { return a.server(a.Handler()) }
 
 // TLSConfig is the configuration of the public listener.
 func TLSConfig(certificate tls.Certificate) *tls.Config { return tlsConfig(certificate) }
+
+// OpsHandler serves operators.
+func (a *App) OpsHandler() http.Handler { return a.opsHandler() }
+
+// Answered tells of one answered request.
+func (a *App) Answered(r *http.Request, status int, took time.Duration) { a.observe(r, status, took) }
+
+// CloseTraces sends the spans there are.
+func (a *App) CloseTraces(ctx context.Context) { a.tracer.Close(ctx) }

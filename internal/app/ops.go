@@ -13,6 +13,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/sekisho-id/sekisho/internal/tracing"
+	"github.com/sekisho-id/sekisho/internal/web"
 )
 
 // metrics are what operators watch. Labels are bounded: routes come from
@@ -63,13 +66,35 @@ func newMetrics(version string) *metrics {
 
 // observe counts and times one answered request. A route is a pattern of
 // routes.go, so the number of series is bounded.
-func (m *metrics) observe(route string, status int, took time.Duration) {
+// A trace that is kept becomes the exemplar of its bucket.
+func (m *metrics) observe(route string, status int, took time.Duration, traceID string) {
+	of := m.of(answered{route, status})
+	of.requests.Inc()
+	if traceID == "" {
+		of.seconds.Observe(took.Seconds())
+		return
+	}
+	of.seconds.(prometheus.ExemplarObserver).ObserveWithExemplar(took.Seconds(), prometheus.Labels{"trace_id": traceID}) // as histograms are
+}
+
+// observe is told of each answered request.
+func (a *App) observe(r *http.Request, status int, took time.Duration) {
+	route := r.Pattern
 	if route == "" {
 		route = "none" // refused before it was matched
 	}
-	of := m.of(answered{route, status})
-	of.seconds.Observe(took.Seconds())
-	of.requests.Inc()
+	traceID := ""
+	if a.tracer != nil {
+		event := web.Event(r.Context())
+		traceID = a.tracer.Tell(r.Context(), tracing.Answered{
+			Route: route, Method: r.Method, Status: status, Request: event.ID,
+			Client: event.Text("client"), GrantType: event.Text("grant_type"), Error: event.Text("error"),
+		})
+		if traceID != "" {
+			event.Set("trace_id", traceID)
+		}
+	}
+	a.metrics.observe(route, status, took, traceID)
 }
 
 // of finds the series of a kind. Only the first time it asks the vectors, which
@@ -98,7 +123,7 @@ func (a *App) opsHandler() http.Handler {
 		writeHealth(w, http.StatusOK, map[string]string{"status": "ok"})
 	})
 	mux.HandleFunc("GET /readyz", a.readiness)
-	mux.Handle("GET /metrics", promhttp.HandlerFor(a.metrics.registry, promhttp.HandlerOpts{}))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(a.metrics.registry, promhttp.HandlerOpts{EnableOpenMetrics: true}))
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)

@@ -16,7 +16,7 @@ func (a *App) Handler() http.Handler {
 	for pattern, handler := range a.routes() {
 		mux.Handle(pattern, web.Bound(handler))
 	}
-	return web.Log(a.config.Logger, a.metrics.observe, web.Recover(web.Harden(mux)))
+	return a.tracer.Handler(web.Log(a.config.Logger, a.observe, web.Recover(web.Harden(mux))))
 }
 
 // documents and routes are all public URLs, on one screen.

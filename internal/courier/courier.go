@@ -24,6 +24,7 @@ import (
 	"github.com/sekisho-id/sekisho/internal/pairwise"
 	"github.com/sekisho-id/sekisho/internal/registry"
 	"github.com/sekisho-id/sekisho/internal/secret"
+	"github.com/sekisho-id/sekisho/internal/tracing"
 )
 
 // Config is what a Courier needs. All fields are required but those that say
@@ -43,7 +44,8 @@ type Config struct {
 	Networks   []netip.Prefix // private networks where receivers of the group itself may be; optional
 	RootCAs    *x509.CertPool // nil: the system's
 
-	Observe func(Outcome) // told of every try; optional
+	Observe func(Outcome)   // told of every try; optional
+	Tracer  *tracing.Tracer // nil: no traces
 	Now     func() time.Time
 }
 

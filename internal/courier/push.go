@@ -72,10 +72,14 @@ func (c *Courier) send(ctx context.Context, to place, d *outbox.Delivery) answer
 		c.Logger.Error("could not make the request of an event", "stream", to.id, "delivery", d.ID, "cause", err)
 		return answer{verdict: failed, fault: "the request could not be made; see the log"}
 	}
-	response, err := c.client(to.client.Subsystem.Name).Do(request)
+	receiver := to.client.Subsystem.Name
+	delivery := c.Tracer.Delivery(request, receiver, d.Type)
+	response, err := c.client(receiver).Do(delivery.Request)
 	if err != nil {
+		delivery.Answered(0)
 		return answer{verdict: failed, fault: "no answer: " + outgoing.Detail(err), silent: true}
 	}
+	delivery.Answered(response.StatusCode)
 	return judge(response, now)
 }
 

@@ -129,9 +129,22 @@ func Event(ctx context.Context) *RequestEvent {
 	return &RequestEvent{}
 }
 
-// Observe is told of each answered request: the pattern that matched it, empty
-// where none did, the status, and how long it took.
-type Observe func(pattern string, status int, took time.Duration)
+// Text is what was noted under key, if that is text, cut as in the log.
+func (e *RequestEvent) Text(key string) string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for i := range e.fields {
+		if text, ok := e.fields[i].value.(string); ok && e.fields[i].key == key {
+			return cut(text)
+		}
+	}
+	return ""
+}
+
+// Observe is told of each answered request, before its line is written: the
+// request, whose Pattern is empty where none matched, the status, and how long it
+// took.
+type Observe func(r *http.Request, status int, took time.Duration)
 
 // visit is all that one request carries through the middleware, in one piece:
 // its context, which knows the event, and the recorder of its answer.
@@ -175,7 +188,7 @@ func (v *visit) end(r *http.Request, logger *slog.Logger, observe Observe) {
 	now := time.Now() //nolint:forbidigo // when it was logged
 	status, took := v.answer.statusOr200(), now.Sub(v.began)
 	if observe != nil {
-		observe(r.Pattern, status, took)
+		observe(r, status, took)
 	}
 	level := level(status)
 	if !logger.Enabled(v, level) {

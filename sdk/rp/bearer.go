@@ -21,13 +21,9 @@ type findCredential func(context.Context) (credential, error)
 
 // bearer makes the HTTP client of a token. Its Timeout may be changed.
 func (c *Client) bearer(find findCredential) *http.Client {
-	base := c.http.Transport
-	if base == nil {
-		base = http.DefaultTransport
-	}
 	return &http.Client{
 		Timeout:       callTimeout,
-		Transport:     &bearerTransport{base: base, find: find, tokens: c.tokens},
+		Transport:     &bearerTransport{base: c.http.Transport, find: find, tokens: c.tokens},
 		CheckRedirect: sameOrigin,
 	}
 }

@@ -31,6 +31,9 @@
 // Refusals of the authorization server are returned as *oauth.Error; find
 // them with errors.As, also under the errors of the HTTP clients made here.
 //
+// Requests made under a span of OpenTelemetry become spans, too, and carry the
+// trace on.
+//
 // The package owns token requests, their remembering and the state of sign-ins
 // under way. It keeps no session of a signed-in person: that is the
 // application's own. Checking the tokens of incoming calls is package rs.

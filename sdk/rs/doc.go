@@ -21,6 +21,8 @@
 // it never lets through what it could not check. Tokens bound to a key (cnf)
 // are refused, since proofs of possession are not understood here.
 //
+// Traces of OpenTelemetry go on: Config.TracerProvider.
+//
 // The package owns the check of tokens and the mapping of identifiers. It
 // issues nothing and keeps no users; tokens for calls to other services come
 // from package rp, which finds the incoming token in the request's context.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	jose "github.com/go-jose/go-jose/v4"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/sekisho-id/sekisho/oauth"
 	"github.com/sekisho-id/sekisho/sdk/internal/issuer"
@@ -33,6 +34,11 @@ type Config struct {
 	// ES256, which is what the server signs access tokens with.
 	Algorithms []string
 
+	// TracerProvider makes a span of each request that comes in without one
+	// (OpenTelemetry). Nil: none, and a trace the caller began goes on to whomever
+	// the handler calls.
+	TracerProvider trace.TracerProvider
+
 	HTTPClient *http.Client     // nil: a plain one with a timeout of 10 seconds
 	Now        func() time.Time // nil: time.Now
 }
@@ -46,6 +52,7 @@ type Guard struct {
 	soleAudience bool
 	now          func() time.Time
 	source       source
+	traces       trace.TracerProvider
 	own          string // this API's subsystem, where Config.Client tells
 	ended        endings
 }
@@ -67,6 +74,7 @@ func New(ctx context.Context, config Config) (*Guard, error) {
 		audience:     config.Audience,
 		soleAudience: config.SoleAudience,
 		now:          config.Now,
+		traces:       config.TracerProvider,
 	}
 	if guard.now == nil {
 		guard.now = time.Now

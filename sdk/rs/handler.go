@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/sekisho-id/sekisho/oauth"
+	"github.com/sekisho-id/sekisho/sdk/internal/tracing"
 	"github.com/sekisho-id/sekisho/sdk/rp"
 )
 
@@ -20,7 +21,7 @@ type ServiceHandler func(w http.ResponseWriter, r *http.Request, service *Servic
 // pattern does in net/http.
 func (g *Guard) User(scope string, handle UserHandler) http.Handler {
 	need := mustRequirement(scope)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return g.traced(func(w http.ResponseWriter, r *http.Request) {
 		claims, token, err := g.admit(r, need)
 		if err != nil {
 			g.refuse(w, err, need)
@@ -34,7 +35,7 @@ func (g *Guard) User(scope string, handle UserHandler) http.Handler {
 // token of a person is refused with 403.
 func (g *Guard) Service(scope string, handle ServiceHandler) http.Handler {
 	need := mustRequirement(scope)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return g.traced(func(w http.ResponseWriter, r *http.Request) {
 		claims, _, err := g.admit(r, need)
 		if err != nil {
 			g.refuse(w, err, need)
@@ -48,7 +49,7 @@ func (g *Guard) Service(scope string, handle ServiceHandler) http.Handler {
 // and under its own scope.
 func (g *Guard) Either(userScope string, user UserHandler, serviceScope string, service ServiceHandler) http.Handler {
 	userNeed, serviceNeed := mustRequirement(userScope), mustRequirement(serviceScope)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return g.traced(func(w http.ResponseWriter, r *http.Request) {
 		claims, token, err := g.admit(r, requirement{})
 		switch {
 		case err != nil:
@@ -59,6 +60,11 @@ func (g *Guard) Either(userScope string, user UserHandler, serviceScope string, 
 			g.serveUser(w, r, userCall{claims, token, userNeed, user})
 		}
 	})
+}
+
+// traced serves a request under the trace that it came with.
+func (g *Guard) traced(next http.HandlerFunc) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { tracing.Serve(g.traces, w, r, next) })
 }
 
 type userCall struct {
@@ -95,6 +101,9 @@ func (g *Guard) admit(r *http.Request, need requirement) (*tokenClaims, string, 
 		return nil, "", err
 	}
 	claims, err := g.check(r.Context(), token, need)
+	if err == nil {
+		tracing.Caller(r, claims.ClientID)
+	}
 	return claims, token, err
 }
 

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/sekisho-id/sekisho/oauth"
+	"github.com/sekisho-id/sekisho/sdk/internal/tracing"
 )
 
 const (
@@ -22,7 +23,8 @@ const (
 
 // Client is the HTTP client to speak with the authorization server through:
 // the given one or a plain one of our own, in both cases without redirects,
-// since credentials must reach the address that was discovered and no other.
+// since credentials must reach the address that was discovered and no other. A
+// trace of the caller goes on.
 func Client(given *http.Client) *http.Client {
 	client := &http.Client{Timeout: requestTimeout}
 	if given != nil {
@@ -32,6 +34,10 @@ func Client(given *http.Client) *http.Client {
 		own.MaxIdleConnsPerHost = 100 // every call of a busy service goes to this one host
 		client.Transport = own
 	}
+	if client.Transport == nil {
+		client.Transport = http.DefaultTransport
+	}
+	client.Transport = tracing.Transport{Next: client.Transport}
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return client
 }
