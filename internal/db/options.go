@@ -28,7 +28,8 @@ func (o Options) withDefaults() Options {
 }
 
 // Open opens and migrates the database that the DSN names: "sqlite:PATH", a path
-// alone, or "postgres://…", which may name several hosts.
+// alone, or "postgres://…", which may name several hosts. One that an installation
+// has left, or where it has not arrived, is refused (ErrMoved).
 func Open(ctx context.Context, dsn string) (*DB, error) {
 	return OpenWith(ctx, dsn, Options{})
 }
@@ -41,6 +42,13 @@ func OpenWith(ctx context.Context, dsn string, options Options) (*DB, error) {
 	}
 	d := &DB{engine: e, poll: followEvery, watchers: map[string][]*watcher{}}
 	if err := e.migrate(ctx); err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	m, err := e.mark(ctx, e.readers)
+	if err == nil {
+		err = m.refusal()
+	}
+	if err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
 	return d, nil

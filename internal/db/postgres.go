@@ -38,8 +38,12 @@ func openPostgres(ctx context.Context, dsn string, options Options) (*engine, er
 	if err != nil {
 		return nil, err
 	}
+	return openPostgresWith(ctx, config, size, options)
+}
+
+func openPostgresWith(ctx context.Context, config *pgx.ConnConfig, size int, options Options) (e *engine, err error) {
 	pg := newPostgres(config, options)
-	e := &engine{
+	e = &engine{
 		dialect:  goose.DialectPostgres,
 		postgres: pg,
 		// Readers see one state of the database throughout, as on SQLite.
