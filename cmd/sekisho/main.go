@@ -35,6 +35,7 @@ type commands struct {
 	Registration registrationCommand `cmd:"" help:"Let third parties register their clients themselves."`
 	Audit        auditCommand        `cmd:"" help:"Show what was decided, by whom and about whom."`
 	Events       eventsCommand       `cmd:"" help:"See events on their way to receivers; deliver again, pause and resume streams."`
+	Migrate      migrateCommand      `cmd:"" help:"Move an installation to another database: SQLite to PostgreSQL, or back."`
 	Generate     generateCommand     `cmd:"" help:"Make a secret of the right shape."`
 	Version      versionCommand      `cmd:"" help:"Print the version."`
 }
