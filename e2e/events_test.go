@@ -61,9 +61,11 @@ func (c *cast) streams(t *testing.T) {
 		t.Errorf("stream of pay: %+v", made.Body)
 	}
 	c.payStream.verify(t, made, c.pay)
-	if got := await(t, c.payRelay.passed, "verification").Header.Get("Authorization"); got != header {
+	pushed := await(t, c.payRelay.passed, "verification")
+	if got := pushed.Header.Get("Authorization"); got != header {
 		t.Errorf("authorization_header: %q", got)
 	}
+	likePrinted(t, "verification", pushed.token())
 	c.payStream.do(http.StatusTooManyRequests, "verify", map[string]any{"state": "so soon"})
 
 	withTokens := c.streamsOf("crypto.backend", cryptoSecret)
@@ -100,6 +102,7 @@ func (c *cast) hub(t *testing.T) {
 		ID: "sale-1", Type: "item.sold", Subject: c.market.Subject, At: happenedAt,
 		People: map[string]string{"seller": c.market.Subject}, Data: map[string]any{"item": 1},
 	})
+	likePrinted(t, "set", await(t, c.payRelay.passed, "SET").token())
 	ids := map[string]string{c.market.Subject: "market"}
 	for _, receiver := range c.all() {
 		heard := receiver.next(t)
@@ -214,6 +217,7 @@ func (c *cast) direct(t *testing.T) {
 		t.Errorf("the partner is to hear of %s, who is %s", partner.Subject, c.partner.Subject)
 	}
 
+	likePrinted(t, "proof", proofs["pay"])
 	again := c.prove(t, c.market.Subject, "direct-1", body, "crypto")["crypto"]
 	if again == proofs["crypto"] || jti(t, again) != jti(t, proofs["crypto"]) {
 		t.Error("a proof that is asked for again is to be a new one with the same jti")
