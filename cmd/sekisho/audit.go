@@ -16,11 +16,11 @@ import (
 // auditCommand shows what was decided.
 type auditCommand struct {
 	database
-	Since    time.Duration `default:"24h" help:"How far to look back (${default})."`
-	Client   string        `placeholder:"ID" help:"Only this client."`
-	Account  string        `placeholder:"ID" help:"Only this account, by its id."`
-	Event    string        `placeholder:"NAME" help:"Only this event, for example signin.failed."`
-	Output   string        `enum:"text,json" default:"text" help:"text, or json with a record a line (${default})."`
+	Since   time.Duration `default:"24h" help:"How far to look back (${default})."`
+	Client  string        `placeholder:"ID" help:"Only this client."`
+	Account string        `placeholder:"ID" help:"Only this account, by its id."`
+	Event   string        `placeholder:"NAME" help:"Only this event, for example signin.failed."`
+	Output  string        `enum:"text,json" default:"text" help:"text, or json with a record a line (${default})."`
 }
 
 func (c auditCommand) Run(ctx context.Context, term terminal) error {
