@@ -109,7 +109,7 @@ func (a *App) build(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.metrics.registry.MustRegister(eventBacklog{a.Courier}, databaseFigures{a.DB})
+	a.metrics.registry.MustRegister(eventBacklog{a.Courier}, databaseFigures{a.DB}, stateMetrics{a})
 	a.registration = registration.New(registration.Config{
 		Issuer: a.issuer, Registry: a.Registry, Audit: a.Audit, TrustProxy: c.TrustProxy, Now: c.Now,
 	})

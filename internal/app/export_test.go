@@ -5,6 +5,8 @@ import (
 	"crypto/tls"
 	"net/http"
 	"time"
+
+	"github.com/sekisho-id/sekisho/internal/courier"
 )
 
 // Patterns are the patterns of all public routes.
@@ -30,3 +32,6 @@ func (a *App) Answered(r *http.Request, status int, took time.Duration) { a.obse
 
 // CloseTraces sends the spans there are.
 func (a *App) CloseTraces(ctx context.Context) { a.tracer.Close(ctx) }
+
+// Tried tells of one try to deliver an event.
+func (a *App) Tried(o courier.Outcome) { a.metrics.observeEvent(o) }

@@ -139,15 +139,7 @@ func (a *App) readiness(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), readinessTimeout)
 	defer cancel()
 	status, parts := http.StatusOK, map[string]string{}
-	for _, part := range []struct {
-		name  string
-		check func(context.Context) error
-	}{
-		{"database", a.DB.Ready},
-		{"audit", a.auditReady},
-		{"group", a.groupReady},
-		{"draining", a.notDraining},
-	} {
+	for _, part := range a.parts() {
 		parts[part.name] = "ok"
 		if err := part.check(ctx); err != nil {
 			status, parts[part.name] = http.StatusServiceUnavailable, err.Error()

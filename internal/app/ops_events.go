@@ -41,6 +41,7 @@ type eventBacklog struct{ courier *courier.Courier }
 var (
 	eventsPending = prometheus.NewDesc("sekisho_event_deliveries_pending", "Events that wait to be delivered, by receiver.", []string{"receiver"}, nil)
 	eventsDead    = prometheus.NewDesc("sekisho_event_deliveries_dead", "Events that were given up and can be sent again, by receiver.", []string{"receiver"}, nil)
+	eventsStreams = prometheus.NewDesc("sekisho_event_streams", "Streams of events, by receiver and how they are: enabled, failing (its endpoint does not take them), paused, disabled.", []string{"receiver", "state"}, nil)
 	eventsAge     = prometheus.NewDesc("sekisho_event_oldest_pending_seconds", "Age of the event that has waited longest, by receiver.", []string{"receiver"}, nil)
 )
 
@@ -48,6 +49,7 @@ func (b eventBacklog) Describe(descriptions chan<- *prometheus.Desc) {
 	descriptions <- eventsPending
 	descriptions <- eventsDead
 	descriptions <- eventsAge
+	descriptions <- eventsStreams
 }
 
 func (b eventBacklog) Collect(metrics chan<- prometheus.Metric) {
@@ -61,5 +63,8 @@ func (b eventBacklog) Collect(metrics chan<- prometheus.Metric) {
 		metrics <- prometheus.MustNewConstMetric(eventsPending, prometheus.GaugeValue, float64(backlog.Pending), receiver)
 		metrics <- prometheus.MustNewConstMetric(eventsDead, prometheus.GaugeValue, float64(backlog.Dead), receiver)
 		metrics <- prometheus.MustNewConstMetric(eventsAge, prometheus.GaugeValue, backlog.Age.Seconds(), receiver)
+		for state, count := range backlog.Streams {
+			metrics <- prometheus.MustNewConstMetric(eventsStreams, prometheus.GaugeValue, float64(count), receiver, state)
+		}
 	}
 }

@@ -156,6 +156,9 @@ func (l *Log) fill() bool {
 	return true
 }
 
+// Queued is how many records wait to be written, and how many may.
+func (l *Log) Queued() (waiting, most int) { return len(l.queue), cap(l.queue) }
+
 // Ready says whether records are accepted.
 func (l *Log) Ready() error {
 	if l.refusing.Load() || len(l.queue) == cap(l.queue) {

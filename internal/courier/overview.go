@@ -96,31 +96,49 @@ var ErrNoStream = errNoStream
 // Backlog is how much waits for a receiver.
 type Backlog struct {
 	Pending, Dead int64
-	Age           time.Duration // of the oldest that is pending
+	Age           time.Duration  // of the oldest that is pending
+	Streams       map[string]int // by how they are: enabled, failing, paused, disabled
 }
 
-// Backlogs say how much waits for each receiver, by the name of its subsystem.
+// how is the status of a stream, with failing for one that is enabled and whose
+// endpoint does not take what it is sent.
+func (s *Stream) how() string {
+	if s.Status == StreamEnabled && s.Failures > 0 {
+		return "failing"
+	}
+	return string(s.Status)
+}
+
+// Backlogs say how much waits for each receiver and how its streams are, by the
+// name of its subsystem.
 func (c *Courier) Backlogs(ctx context.Context) (map[string]Backlog, error) {
 	var counts map[string]outbox.Count
+	var streams []*Stream // of the table in memory, the health is older
 	err := c.DB.Read(ctx, func(tx *db.Tx) (err error) {
+		if streams, err = allStreams(ctx, tx); err != nil {
+			return err
+		}
 		counts, err = outbox.Counts(ctx, tx)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	now, group, table := c.Now(), c.Registry.Current(), c.table.Load()
-	backlogs := map[string]Backlog{}
-	for _, s := range table.byID {
-		if _, ok := group.Subsystem(s.Receiver); ok {
-			backlogs[s.Receiver] = Backlog{}
+	now, group := c.Now(), c.Registry.Current()
+	receivers, backlogs := map[string]string{}, map[string]Backlog{}
+	for _, s := range streams {
+		receivers[s.ID] = s.Receiver
+		if _, ok := group.Subsystem(s.Receiver); !ok {
+			continue
 		}
+		if backlogs[s.Receiver].Streams == nil {
+			backlogs[s.Receiver] = Backlog{Streams: map[string]int{}}
+		}
+		backlogs[s.Receiver].Streams[s.how()]++
 	}
 	for id, count := range counts {
-		receiver := ""
-		if s := table.byID[id]; s != nil {
-			receiver = s.Receiver
-		} else if client, ok := group.Client(strings.TrimPrefix(id, logoutPrefix)); ok {
+		receiver := receivers[id]
+		if client, ok := group.Client(strings.TrimPrefix(id, logoutPrefix)); ok && receiver == "" {
 			receiver = client.Subsystem.Name
 		}
 		if _, ok := group.Subsystem(receiver); !ok {

@@ -56,6 +56,21 @@ func (k *Keyring) Maintain(ctx context.Context) error {
 	return k.removeExpired(ctx, now)
 }
 
+// Due is when the key of each purpose is to be replaced. Maintain does it by
+// itself, so a time that has passed long ago says that it cannot.
+func (k *Keyring) Due() map[Purpose]time.Time {
+	due, keys := map[Purpose]time.Time{}, k.state.Load().keys
+	for _, p := range keyPurposes() {
+		switch current, next := inLine(keys, p); {
+		case next != nil:
+			due[p] = next.CurrentFrom
+		case current != nil:
+			due[p] = current.CurrentFrom.Add(k.lifetimes.Rotation)
+		}
+	}
+	return due
+}
+
 func inLine(keys []signingKey, p Purpose) (current, next *Key) {
 	for i := range keys {
 		switch {
