@@ -269,6 +269,10 @@ func (f *forger) refusedBy(t *testing.T, receiver *eventProgram) {
 	if status := receiver.post(t, unknown); status != http.StatusServiceUnavailable {
 		t.Errorf("an unknown key, which may be a new one: %d", status)
 	}
+	huge := withToken("x", strings.Repeat("x", 1<<20))
+	if status, err := huge.sendWithin(t.Context(), receiver.URL); err == nil && status < 400 {
+		t.Errorf("a huge body: %d", status)
+	}
 	accepted("last")
 	receiver.quiet(t)
 }

@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"encoding/json"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,6 +20,7 @@ type cast struct {
 	partner                     signedIn
 	payStream, partnerStream    streams
 	ledgerStream                streams
+	partnerID                   string // of the stream of the partner
 }
 
 // TestEventsForeignReceivers tells receivers in Node and Python what a
@@ -78,7 +80,7 @@ func (c *cast) streams(t *testing.T) {
 	}
 
 	c.partnerStream = c.streamsOf("partner.web", partnerSecret)
-	c.partnerStream.create(map[string]string{"method": deliveryPoll})
+	c.partnerID = c.partnerStream.create(map[string]string{"method": deliveryPoll}).Body.StreamID
 	c.partnerStream.do(http.StatusNoContent, "verify", map[string]any{"state": "by poll"})
 	for jti, set := range c.partnerStream.pollFor(t, 1).Body.Sets {
 		if claims := string(rawPart(t, set, 1)); !strings.Contains(claims, `{"`+streamVerification+`":{"state":"by poll"}}`) {
@@ -325,6 +327,25 @@ func (c *cast) misdirected(t *testing.T) {
 		}
 	}
 	c.crypto.quiet(t)
+	c.foreign(t)
+}
+
+// foreign: a receiver has nothing to do with the stream of another.
+func (c *cast) foreign(t *testing.T) {
+	token := post(t, c.as.Issuer+"/oauth2/token", "crypto.backend", cryptoSecret, url.Values{
+		"grant_type": {"client_credentials"}, "scope": {"ssf.manage"},
+	}).AccessToken
+	for path, body := range map[string]string{
+		"/ssf/status":              `{"stream_id":"$STREAM","status":"paused"}`,
+		"/ssf/verify":              `{"stream_id":"$STREAM"}`,
+		"/ssf/poll/" + c.partnerID: `{"returnImmediately":true}`,
+	} {
+		message := eventMessage{bearer(token), strings.Replace(body, "$STREAM", c.partnerID, 1)}
+		message.Header.Set("Content-Type", "application/json")
+		if status := message.send(t, c.as.Issuer+path); status != http.StatusNotFound {
+			t.Errorf("%s of another receiver's stream: %d", path, status)
+		}
+	}
 }
 
 // logout: the session is named as each client knows it.
