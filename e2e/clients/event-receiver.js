@@ -12,7 +12,7 @@ const handled = new Set() // yours is a table, written in the transaction that d
 createServer(async (request, response) => {
   try {
     let body = Buffer.alloc(0)
-    for await (const part of request) if ((body = Buffer.concat([body, part])).length > 1 << 17) return request.destroy()
+    for await (const part of request) if ((body = Buffer.concat([body, part])).length > 1 << 16) return request.destroy()
     const isSET = request.headers['content-type'] === 'application/secevent+jwt'
     const token = isSET ? body.toString() : request.headers.authorization?.replace(/^Bearer /, '')
     const checks = { issuer, audience, clockTolerance: 10, ...(isSET ? alone : withBody) }

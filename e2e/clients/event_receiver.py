@@ -6,7 +6,7 @@ keys = jwt.PyJWKClient(json.load(urllib.request.urlopen(issuer + "/.well-known/s
 handled = set()  # yours is a table, written in the transaction that does the work
 def receive(request, start):
     try:
-        body = request["wsgi.input"].read(min(int(request["CONTENT_LENGTH"]), 1 << 17))
+        body = request["wsgi.input"].read(min(int(request["CONTENT_LENGTH"]), 1 << 16))
         is_set = request["CONTENT_TYPE"] == "application/secevent+jwt"
         token = body.decode() if is_set else request.get("HTTP_AUTHORIZATION", "").removeprefix("Bearer ")
         typ, algorithms, needed = ("secevent+jwt", ["RS256", "ES256"], "sub_id") if is_set else ("event+jwt", ["ES256"], "exp")
