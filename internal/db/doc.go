@@ -1,7 +1,7 @@
 // Package db opens the database, runs transactions and migrates the schema.
 //
-// It owns the connection, the migrations folder and the change feed (table
-// feed). It owns no other table: each room keeps the SQL of its own tables, in
+// It owns the connection, the migrations folder, the change feed (table feed) and
+// what is written down of a move. It owns no other table: each room keeps the SQL of its own tables, in
 // one text that SQLite and PostgreSQL both run. What differs between engines
 // stays in the files named after the engines (sqlite.go, postgres.go).
 //
@@ -16,5 +16,13 @@
 // The change feed tells the rooms that keep state in memory when to load it
 // again: a writer calls Tx.Changed in its transaction, the watchers of the
 // topic run before Update returns, and other processes see the new version
-// within one poll of Follow.
+// within one poll of Follow, on PostgreSQL mostly at once, by a hint
+// (postgres_hint.go).
+//
+// A process never goes back to a primary of PostgreSQL that another one has taken
+// over from (postgres_fence.go, postgres_scout.go), and can ask for a synchronous
+// standby (postgres_server.go).
+//
+// Move brings an installation from one database to another (move.go; tables
+// installation_move and installation_move_table).
 package db

@@ -15,6 +15,7 @@ import (
 
 const (
 	moveBatch  = 10_000 // rows of one transaction
+	moveBytes  = 32 << 20
 	moveParams = 20_000 // of one statement of PostgreSQL, which allows 65,535
 )
 
@@ -69,8 +70,8 @@ func (s *side) count(ctx context.Context, t table) (n int64, err error) {
 	return n, s.engine.classify(err)
 }
 
-// batch reads the rows that follow the one with the key, in the order of keys that
-// this side has; the other may have another.
+// batch reads rows that follow the one with the key, in the order of keys that this
+// side has; the other may have another.
 func (s *side) batch(ctx context.Context, t table, after []any) ([][]any, error) {
 	var where string
 	if after != nil {
@@ -83,12 +84,20 @@ func (s *side) batch(ctx context.Context, t table, after []any) ([][]any, error)
 	}
 	defer func() { _ = rows.Close() }()
 	var list [][]any
-	for rows.Next() {
+	for size := 0; size < moveBytes && rows.Next(); {
 		row, err := t.scan(rows)
 		if err != nil {
 			return nil, err
 		}
 		list = append(list, row)
+		for _, value := range row {
+			switch value := value.(type) {
+			case string:
+				size += len(value)
+			case []byte:
+				size += len(value)
+			}
+		}
 	}
 	return list, s.engine.classify(rows.Err())
 }

@@ -310,6 +310,30 @@ func TestMoveTakenBack(t *testing.T) {
 	}
 }
 
+// TestMoveOfBigRows holds that a batch is not bigger than memory allows.
+func TestMoveOfBigRows(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file, target := filepath.Join(dir, "s.db"), filepath.Join(dir, "t.db")
+	d := open(t, file)
+	for i := range 5 {
+		update(t, d, "INSERT INTO outbox_happening (seq, type, handle, gen, clients, payload, at) VALUES ($1, '', $2, 0, '', $3, 0)",
+			i, []byte{}, strings.Repeat("x", 10<<20))
+	}
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+	var copied []int64
+	moved, err := db.Move{From: file, To: target, Progress: func(p db.Progress) {
+		if p.Table == "outbox_happening" {
+			copied = append(copied, p.Done)
+		}
+	}}.Run(t.Context())
+	if err != nil || moved.Rows < 5 || fmt.Sprint(copied) != "[4 5 4 5]" {
+		t.Errorf("%+v, %v, %v", moved, copied, err)
+	}
+}
+
 // TestMoveSeesDifferences holds that one changed byte on the way is seen.
 func TestMoveSeesDifferences(t *testing.T) {
 	t.Parallel()
