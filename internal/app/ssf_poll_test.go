@@ -295,3 +295,30 @@ func TestStreamSubjects(t *testing.T) {
 		}
 	}
 }
+
+// TestPollIsInOrder: the SETs of an answer are written in the order of the
+// stream (check E7), which those who read them one after the other rely on.
+func TestPollIsInOrder(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	crypto := w.receiver("crypto.worker")
+	id := crypto.makeStream(pollDelivery)
+	w.publishN(12, "sale-")
+	var waiting []outbox.Delivery
+	err := w.app.DB.Read(t.Context(), func(tx *db.Tx) (err error) {
+		waiting, err = outbox.Pending(t.Context(), tx, id, 100)
+		return err
+	})
+	if err != nil || len(waiting) != 12 {
+		t.Fatalf("%d wait, %v", len(waiting), err)
+	}
+	body := crypto.send(http.MethodPost, "/ssf/poll/"+id, members{"returnImmediately": true}).body
+	last := -1
+	for i, d := range waiting {
+		at := strings.Index(body, strconv.Quote(d.ID)+":")
+		if at <= last {
+			t.Errorf("delivery %d stands at %d, the one before at %d", i, at, last)
+		}
+		last = at
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/sekisho-id/sekisho/internal/appendjson"
 	"github.com/sekisho-id/sekisho/internal/audit"
 	"github.com/sekisho-id/sekisho/internal/db"
 	"github.com/sekisho-id/sekisho/internal/outbox"
@@ -39,8 +40,27 @@ type setFault struct {
 
 // polled is the answer to a poll (RFC 8936 §2.3).
 type polled struct {
-	Sets          map[string]string `json:"sets"`
-	MoreAvailable bool              `json:"moreAvailable"`
+	Sets          polledSETs `json:"sets"`
+	MoreAvailable bool       `json:"moreAvailable"`
+}
+
+// polledSETs are SETs by their jti. They are written in the order of the stream,
+// for those who read them in order; as a JSON object they have none.
+type polledSETs []polledSET
+
+type polledSET struct{ id, set string }
+
+// MarshalJSON writes the object of RFC 8936 §2.3.
+func (s polledSETs) MarshalJSON() ([]byte, error) {
+	b := []byte{'{'}
+	for i, one := range s {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(appendjson.String(b, one.id), ':')
+		b = appendjson.String(b, one.set)
+	}
+	return append(b, '}'), nil
 }
 
 // Poll is where a receiver fetches the events of its stream (RFC 8936).
@@ -197,7 +217,7 @@ func (c *Courier) lastDelivery(ctx context.Context) (last int64, err error) {
 // waitingSETs signs the oldest that wait in the stream, most at the most. A
 // stream that is not enabled gives nothing (SSF 1.0 §8.1.2.1).
 func (c *Courier) waitingSETs(k call, stream string, most int) (*polled, error) {
-	answer := &polled{Sets: map[string]string{}}
+	answer := &polled{}
 	var waiting []outbox.Delivery
 	err := c.DB.Read(k.Context(), func(tx *db.Tx) error {
 		s, err := ownStream(k.Context(), tx, k, stream)
@@ -234,7 +254,7 @@ func (c *Courier) signPolled(k call, stream string, waiting []outbox.Delivery, a
 		if err != nil {
 			return err
 		}
-		answer.Sets[d.ID] = set
+		answer.Sets = append(answer.Sets, polledSET{d.ID, set})
 	}
 	if len(lost) == 0 {
 		return nil

@@ -1,8 +1,9 @@
 package event
 
 import (
-	"cmp"
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -42,8 +43,48 @@ type pollRequest struct {
 // pollAnswer holds tokens by their jti (RFC 8936 §2.3). Whether more are
 // available (moreAvailable) does not matter to who asks again at once.
 type pollAnswer struct {
-	Sets map[string]string `json:"sets"`
+	Sets polledSets `json:"sets"`
 }
+
+// polledSets are tokens in the order in which the hub has written them, which
+// is that of the stream.
+type polledSets []polledSet
+
+type polledSet struct{ id, token string }
+
+// UnmarshalJSON reads an object of strings, which encoding/json would give back
+// without an order.
+func (s *polledSets) UnmarshalJSON(text []byte) error {
+	*s = nil
+	tokens := json.NewDecoder(bytes.NewReader(text))
+	switch first, err := tokens.Token(); {
+	case err != nil:
+		return err
+	case first == nil: // null
+		return nil
+	case first != json.Delim('{'):
+		return errNoSets
+	}
+	for tokens.More() {
+		name, err := tokens.Token()
+		if err != nil {
+			return err
+		}
+		value, err := tokens.Token()
+		if err != nil {
+			return err
+		}
+		id, isText := name.(string)
+		token, isToken := value.(string)
+		if !isText || !isToken || slices.ContainsFunc(*s, func(known polledSet) bool { return known.id == id }) {
+			return errNoSets
+		}
+		*s = append(*s, polledSet{id, token})
+	}
+	return nil
+}
+
+var errNoSets = errors.New("event: the sets of a poll are no object of tokens, each once")
 
 // Poll fetches the events of a stream and gives them to the handlers, until ctx
 // ends, whose error it then returns (RFC 8936). Client is one of this subsystem
@@ -146,10 +187,10 @@ func (p *poller) ask(ctx context.Context, request pollRequest) (pollAnswer, erro
 	return answer, callHub(ctx, p.hub, http.MethodPost, p.endpoint, request, &answer)
 }
 
-// handle handles tokens in the order in which things happened. While an event
+// handle handles tokens in the order of the stream. While an event
 // about a person comes to nothing, later ones about the same person wait. It
 // reports whether all are settled.
-func (p *poller) handle(ctx context.Context, sets map[string]string) bool {
+func (p *poller) handle(ctx context.Context, sets polledSets) bool {
 	settled := true
 	failed := make(map[string]bool) // by subject
 	for _, e := range p.verify(ctx, sets, &settled) {
@@ -167,22 +208,19 @@ func (p *poller) handle(ctx context.Context, sets map[string]string) bool {
 }
 
 // verify sorts out what is no event for this receiver.
-func (p *poller) verify(ctx context.Context, sets map[string]string, settled *bool) []*Event {
+func (p *poller) verify(ctx context.Context, sets polledSets, settled *bool) []*Event {
 	var events []*Event
-	for id, token := range sets {
-		e, err := p.receiver.verifySET(ctx, token)
-		if err == nil && e.ID != id {
+	for _, set := range sets {
+		e, err := p.receiver.verifySET(ctx, set.token)
+		if err == nil && e.ID != set.id {
 			err = refuse(InvalidRequest, "The token has another jti than it was given under.")
 		}
 		if err == nil {
 			events = append(events, e)
-		} else if !p.done(ctx, id, err) {
+		} else if !p.done(ctx, set.id, err) {
 			*settled = false
 		}
 	}
-	slices.SortFunc(events, func(a, b *Event) int {
-		return cmp.Or(a.HappenedAt.Compare(b.HappenedAt), cmp.Compare(a.ID, b.ID))
-	})
 	return events
 }
 

@@ -93,18 +93,20 @@ func (p *polling) wantSeen(names ...string) {
 func TestPolledEventsAreAcknowledgedWhenTheyAreHandled(t *testing.T) {
 	t.Parallel()
 	p := setupPoller(t)
-	p.give("alice", "a-third", time.Minute)
-	p.give("alice", "b-first", 3*time.Minute)
-	p.give("bob", "c-second", 2*time.Minute)
+	// The order is that of the stream: neither that of the ids nor what publishers
+	// say of the time.
+	p.give("alice", "c-first", time.Minute)
+	p.give("alice", "a-second", 3*time.Minute)
+	p.give("bob", "b-third", 2*time.Minute)
 	stop := p.run()
-	p.wantSeen("b-first", "c-second", "a-third")
+	p.wantSeen("c-first", "a-second", "b-third")
 	p.give("bob", "fourth", 0) // while it waits
 	p.wantSeen("fourth")
 	if err := stop(); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
 	acked, refused := p.issuer.Hub.Settled()
-	if diff := cmp.Diff([]string{"b-first", "c-second", "a-third", "fourth"}, acked); diff != "" {
+	if diff := cmp.Diff([]string{"c-first", "a-second", "b-third", "fourth"}, acked); diff != "" {
 		t.Errorf("at the end: %s", diff)
 	}
 	if len(refused) != 0 {

@@ -2,6 +2,7 @@ package issuertest
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"net/http"
 	"slices"
@@ -22,6 +23,7 @@ type Hub struct {
 	subjects []string          // "add alice.crypto", "remove …"
 	verified []string          // states asked for
 	waiting  map[string]string // tokens to be polled, by jti
+	order    []string          // in which they came
 	acked    []string
 	refused  map[string]string
 	news     chan struct{} // closed when something comes
@@ -205,15 +207,15 @@ func (h *Hub) poll(w http.ResponseWriter, r *http.Request) {
 		}
 		h.mu.Lock()
 	}
-	answer := map[string]string{}
-	for _, id := range slices.Sorted(maps.Keys(h.waiting)) {
-		if sent.MaxEvents == nil || len(answer) < *sent.MaxEvents {
-			answer[id] = h.waiting[id]
+	var sets []string // members of an object, in the order of the stream
+	for _, id := range h.order {
+		if token, waits := h.waiting[id]; waits && (sent.MaxEvents == nil || len(sets) < *sent.MaxEvents) {
+			sets = append(sets, fmt.Sprintf("%q:%q", id, token))
 		}
 	}
-	more := len(answer) < len(h.waiting)
+	more := len(sets) < len(h.waiting)
 	h.mu.Unlock()
-	write(w, http.StatusOK, map[string]any{"sets": answer, "moreAvailable": more})
+	write(w, http.StatusOK, map[string]any{"sets": json.RawMessage("{" + strings.Join(sets, ",") + "}"), "moreAvailable": more})
 }
 
 // Add puts a token on the stream.
@@ -221,6 +223,7 @@ func (h *Hub) Add(id, token string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.waiting[id] = token
+	h.order = append(h.order, id)
 	close(h.news)
 	h.news = make(chan struct{})
 }
