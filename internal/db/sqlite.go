@@ -54,10 +54,11 @@ func openSQLite(ctx context.Context, path string) (*engine, error) {
 }
 
 func openPool(dsn string, size int) (*sql.DB, error) {
-	pool, err := sql.Open("sqlite", dsn)
+	connector, err := sqlite.NewConnector(dsn)
 	if err != nil {
 		return nil, fmt.Errorf("db: open: %w", err)
 	}
+	pool := sql.OpenDB(keepingConnector{connector})
 	pool.SetMaxOpenConns(size)
 	pool.SetMaxIdleConns(size)
 	return pool, nil
