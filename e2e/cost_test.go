@@ -339,6 +339,8 @@ func serveFloor(address string) int {
 	f.token = f.sign()
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /sign", func(w http.ResponseWriter, r *http.Request) { f.answer(w, r, false, true) })
+	mux.HandleFunc("GET /deliver", f.deliver)
+	mux.HandleFunc("POST /sign-many", f.signMany)
 	mux.HandleFunc("POST /verify", func(w http.ResponseWriter, r *http.Request) { f.answer(w, r, true, false) })
 	mux.HandleFunc("POST /verify-sign", func(w http.ResponseWriter, r *http.Request) { f.answer(w, r, true, true) })
 	static := bytes.Repeat([]byte("x"), 2<<10)
