@@ -9,7 +9,7 @@ SEED     ?= 0
 ROWS     ?= F13 F14
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo demo-check build prerequisites test test-postgres test-fast race lint fuzz walk e2e faults bench cover vulnerabilities check
+.PHONY: help run demo demo-check build deb reproducible prerequisites test test-postgres test-fast race lint fuzz walk e2e faults bench cover vulnerabilities check
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,7 +26,13 @@ run: ## start the authorization server alone in dev mode on http://localhost:808
 	$(GO) run ./cmd/sekisho serve --dev --group docs/examples/quickstart/group.yaml
 
 build: ## build bin/sekisho, static, without cgo
-	CGO_ENABLED=0 $(GO) build -trimpath -o bin/sekisho ./cmd/sekisho
+	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=auto -ldflags '-s -w' -o bin/sekisho ./cmd/sekisho
+
+deb: build ## build bin/sekisho_VERSION_ARCH.deb
+	scripts/deb bin/sekisho bin
+
+reproducible: ## build the last commit twice, in two places, and compare
+	scripts/reproducible
 
 prerequisites: ## install what the tests need beside Go (Debian packages: browser, database, web servers), or say what is missing
 	@scripts/prerequisites

@@ -36,6 +36,7 @@ type commands struct {
 	Audit        auditCommand        `cmd:"" help:"Show what was decided, by whom and about whom."`
 	Events       eventsCommand       `cmd:"" help:"See events on their way to receivers; deliver again, pause and resume streams."`
 	Migrate      migrateCommand      `cmd:"" help:"Move an installation to another database: SQLite to PostgreSQL, or back."`
+	Healthcheck  healthcheckCommand  `cmd:"" help:"Ask a server on this machine whether it is ready: exit code 0 or 1."`
 	Generate     generateCommand     `cmd:"" help:"Make a secret of the right shape."`
 	Version      versionCommand      `cmd:"" help:"Print the version."`
 }

@@ -26,11 +26,11 @@ func TestScripts(t *testing.T) {
 	t.Parallel()
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+		Cmds: serviceCommands(map[string]func(*testscript.TestScript, bool, []string){
 			"listen":     listen,
 			"deliveries": deliveries,
 			"postgres":   newDatabase(t),
-		},
+		}),
 		Condition: func(condition string) (bool, error) {
 			if condition != "postgres" {
 				return false, fmt.Errorf("unknown condition %s", condition)

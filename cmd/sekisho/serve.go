@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"runtime/debug"
 
@@ -73,6 +74,15 @@ func serve(ctx context.Context, config app.Config) error {
 	}
 	debug.FreeOSMemory() // starting needs several times what serving does
 	config.Logger.Info("serving", "issuer", server.Issuer(), "listen", public.Addr().String())
+	tell(config.Logger, stateReady)
+	defer context.AfterFunc(ctx, func() { tell(config.Logger, stateStopping) })()
 	err = server.Run(ctx, public, ops)
 	return errors.Join(err, server.Close(context.WithoutCancel(ctx)))
+}
+
+// tell tells the service manager. One that cannot be told ends no server.
+func tell(logger *slog.Logger, state string) {
+	if err := notify(state); err != nil {
+		logger.Warn("the service manager was not told", "state", state, "cause", err)
+	}
 }
