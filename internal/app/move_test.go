@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/sekisho-id/sekisho/internal/db"
@@ -74,6 +75,20 @@ func TestMovedInstallation(t *testing.T) {
 	// What waited is delivered.
 	if got := receiver.sets(stream)[sold]; len(got) != 1 {
 		t.Errorf("the receiver got %v", got)
+	}
+}
+
+// TestClockFarFromTheDatabase is F12: the clock of these tests and PostgreSQL's are
+// years apart, so the server is not ready, and says which part is not.
+func TestClockFarFromTheDatabase(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	want := `sekisho_ready{part="clock"} 1`
+	if dbtest.OnPostgres() {
+		want = `sekisho_ready{part="clock"} 0`
+	}
+	if said := w.metrics(); !strings.Contains(said, want) {
+		t.Errorf("/metrics lacks %s", want)
 	}
 }
 

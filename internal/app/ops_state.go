@@ -15,6 +15,7 @@ type part struct {
 func (a *App) parts() []part {
 	return []part{
 		{"database", a.DB.Ready},
+		{"clock", a.DB.CheckClock},
 		{"audit", a.auditReady},
 		{"group", a.groupReady},
 		{"draining", a.notDraining},

@@ -86,6 +86,15 @@ func (d *DB) Ready(ctx context.Context) error {
 	})
 }
 
+// CheckClock says whether our clock and that of PostgreSQL agree well enough. A
+// file has no clock.
+func (d *DB) CheckClock(ctx context.Context) error {
+	if d.engine.postgres == nil {
+		return nil
+	}
+	return d.Read(ctx, func(tx *Tx) error { return d.engine.postgres.compareClocks(ctx, tx) })
+}
+
 // Read runs fn in a transaction that sees one state of the database and
 // cannot write.
 func (d *DB) Read(ctx context.Context, fn func(*Tx) error) error {
