@@ -87,8 +87,12 @@ func (c Config) Validate() error {
 	} else if err := db.Check(c.Database); err != nil {
 		faults = append(faults, err)
 	}
+	instead := "or use --dev"
+	if c.Dev {
+		instead = "since --dev makes one beside an SQLite file only"
+	}
 	if len(c.PPIDSecrets) == 0 {
-		fault("no PPID secret: set SEKISHO_PPID_SECRET_FILE (make one with sekisho generate ppid-secret), or use --dev")
+		fault("no PPID secret: set SEKISHO_PPID_SECRET_FILE (make one with sekisho generate ppid-secret), %s", instead)
 	}
 	for i, one := range c.PPIDSecrets {
 		if len(one) != keyLength {
@@ -98,7 +102,7 @@ func (c Config) Validate() error {
 	switch len(c.KeyEncryptionKey) {
 	case keyLength:
 	case 0:
-		fault("no key-encryption key: set SEKISHO_KEY_ENCRYPTION_KEY_FILE (make one with sekisho generate key-encryption-key), or use --dev")
+		fault("no key-encryption key: set SEKISHO_KEY_ENCRYPTION_KEY_FILE (make one with sekisho generate key-encryption-key), %s", instead)
 	default:
 		fault("the key-encryption key has %d bytes, it needs %d", len(c.KeyEncryptionKey), keyLength)
 	}
