@@ -32,6 +32,7 @@ type commands struct {
 	Schema       schemaCommand       `cmd:"" help:"Print the JSON Schema of the group file, for editors."`
 	Keys         keysCommand         `cmd:"" help:"List and rotate signing keys."`
 	Account      accountCommand      `cmd:"" help:"Add, show, disable, enable and delete people's accounts."`
+	Restored     restoredCommand     `cmd:"" help:"Say that the database was restored from a backup: codes, sign-ins under way and rotating refresh tokens of before are void."`
 	Registration registrationCommand `cmd:"" help:"Let third parties register their clients themselves."`
 	Audit        auditCommand        `cmd:"" help:"Show what was decided, by whom and about whom."`
 	Events       eventsCommand       `cmd:"" help:"See events on their way to receivers; deliver again, pause and resume streams."`

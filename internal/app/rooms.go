@@ -17,6 +17,7 @@ import (
 	"github.com/sekisho-id/sekisho/internal/outbox"
 	"github.com/sekisho-id/sekisho/internal/registry"
 	"github.com/sekisho-id/sekisho/internal/secret"
+	"github.com/sekisho-id/sekisho/internal/signin"
 )
 
 // Rooms are what an installation keeps: enough for commands, which serve
@@ -141,6 +142,25 @@ func (r *Rooms) DeleteAccount(ctx context.Context, id, by string) error {
 func (r *Rooms) origin(ctx context.Context, tx *db.Tx, id, by string) (account.Origin, error) {
 	known, err := r.Grants.ClientsOf(ctx, tx, id)
 	return account.Origin{By: by, KnownTo: known}, err
+}
+
+// Restored tells that the database was restored from a backup: what may be used
+// once and was made before is void from now on, in one transaction. By names who
+// says so.
+func (r *Rooms) Restored(ctx context.Context, by string) error {
+	return r.DB.Update(ctx, func(tx *db.Tx) error {
+		if err := r.Grants.Restored(ctx, tx); err != nil {
+			return err
+		}
+		requests, err := signin.ForgetRequests(ctx, tx)
+		if err != nil {
+			return err
+		}
+		return audit.Append(ctx, tx, audit.Record{
+			At: r.config.Now(), Event: audit.DatabaseRestored, Outcome: audit.OK,
+			Detail: map[string]any{"by": by, "signin_requests": requests},
+		})
+	})
 }
 
 // PlanGroup says what applying the group to the database would change. It needs

@@ -61,6 +61,8 @@ const (
 	KeysMade     Event = "keys.made"
 	KeysRotated  Event = "keys.rotated"
 	KeysRemoved  Event = "keys.removed"
+
+	DatabaseRestored Event = "database.restored" // from a backup, as an operator says
 )
 
 // Outcome says which way a decision went.

@@ -80,6 +80,9 @@ func (g *Grants) redeem(ctx context.Context, tx *db.Tx, r Redemption) (*Grant, s
 	if code.used {
 		return nil, "", g.refuseAndEnd(ctx, tx, granted, ErrSpent) // RFC 6749 §4.1.2
 	}
+	if g.restored.before(granted.CreatedAt) {
+		return nil, "", g.refuseAndEnd(ctx, tx, granted, ErrRestored)
+	}
 	now := g.now()
 	if !now.Before(code.expiresAt) {
 		return nil, "", g.refuse(ctx, tx, granted, ErrExpired)

@@ -51,6 +51,8 @@ type Grants struct {
 	now    func() time.Time
 	life   Lifetimes
 	ended  *endedSet
+
+	restored epoch
 }
 
 // Open loads what is kept in memory and keeps it up to date from then on.
@@ -65,7 +67,9 @@ func Open(ctx context.Context, c Config) (*Grants, error) {
 		life:   c.Lifetimes.withDefaults(),
 		ended:  &endedSet{until: map[Key]int64{}},
 	}
-	load := func(ctx context.Context) error { return g.ended.load(ctx, g.db) }
+	load := func(ctx context.Context) error {
+		return errors.Join(g.ended.load(ctx, g.db), g.restored.load(ctx, g.db))
+	}
 	g.db.Watch(topic, load)
 	if err := load(ctx); err != nil {
 		return nil, fmt.Errorf("grant: load what was revoked: %w", err)
@@ -91,6 +95,7 @@ const (
 	ErrExpired     Refusal = "it has expired"
 	ErrEnded       Refusal = "what it stands for was revoked"
 	ErrAccount     Refusal = "the account was disabled or deleted, or its password was changed"
+	ErrRestored    Refusal = "it was issued before the server's database was restored from a backup"
 	ErrNoSession   Refusal = "there is no such session, or no longer"
 )
 

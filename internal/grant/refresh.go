@@ -86,6 +86,11 @@ func (g *Grants) refresh(ctx context.Context, tx *db.Tx, r RefreshRequest, id []
 	if err := g.checkAlive(ctx, tx, granted); err != nil {
 		return nil, "", err
 	}
+	if r.Rotate {
+		if err := g.checkRestored(ctx, tx, granted, family); err != nil {
+			return nil, "", err
+		}
+	}
 	now := g.now()
 	if !now.Before(family.expiresAt) {
 		return nil, "", g.refuse(ctx, tx, granted, ErrExpired)

@@ -130,12 +130,15 @@ func (g *Grants) refuse(ctx context.Context, tx *db.Tx, granted *Grant, refusal 
 	return refusal
 }
 
-// refuseAndEnd refuses something that an honest client would not have sent, and
-// ends the grant.
+// refuseAndEnd refuses something that an honest client would not have sent, or of
+// which nobody knows any more whether it was used, and ends the grant.
 func (g *Grants) refuseAndEnd(ctx context.Context, tx *db.Tx, granted *Grant, refusal Refusal) error {
 	event := audit.RefreshReused
-	if refusal == ErrSpent {
+	switch refusal {
+	case ErrSpent:
 		event = audit.CodeReused
+	case ErrRestored: // an honest client may well send it
+		event = audit.TokenRefused
 	}
 	err := g.recordGrant(ctx, tx, granted, audit.Record{Event: event, Outcome: audit.Refused, Reason: refusal.Error()})
 	if err != nil {

@@ -81,6 +81,13 @@ func takeRequest(ctx context.Context, tx *db.Tx, t ticket) (taken bool, err erro
 	return rows == 1, err
 }
 
+// ForgetRequests removes every waiting request, for a database that was restored
+// from a backup: a request may have been answered since. Whoever is on such a page
+// begins again.
+func ForgetRequests(ctx context.Context, tx *db.Tx) (removed int64, err error) {
+	return tx.Exec(ctx, `DELETE FROM signin_request`)
+}
+
 // Sweep removes expired requests, and the oldest where there is a crowd, in
 // batches so that no transaction is long.
 func (d *Door) Sweep(ctx context.Context) error {
