@@ -26,7 +26,7 @@ func TestScripts(t *testing.T) {
 	t.Parallel()
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
-		Cmds: serviceCommands(map[string]func(*testscript.TestScript, bool, []string){
+		Cmds: serviceCommands(t, map[string]func(*testscript.TestScript, bool, []string){
 			"listen":     listen,
 			"deliveries": deliveries,
 			"postgres":   newDatabase(t),

@@ -6,17 +6,35 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
+	"slices"
 	"sync"
+	"testing"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/sekisho-id/sekisho/internal/tracetest"
 )
 
-// serviceCommands are what the script of the service needs.
-func serviceCommands(commands map[string]func(*testscript.TestScript, bool, []string)) map[string]func(*testscript.TestScript, bool, []string) {
+// serviceCommands are what the scripts of the service and of traces need.
+func serviceCommands(t *testing.T, commands map[string]func(*testscript.TestScript, bool, []string)) map[string]func(*testscript.TestScript, bool, []string) {
 	commands["manager"], commands["notified"] = manager, notified
 	commands["freeport"], commands["unready"], commands["serves"] = freePort, unready, serves
+
+	// collector VARIABLE runs a collector of traces and puts its URL into the
+	// variable; spans SERVICE NAME wants a span from it.
+	var collectors sync.Map
+	commands["collector"] = func(ts *testscript.TestScript, _ bool, args []string) {
+		collector := tracetest.Start(t)
+		collectors.Store(ts.Getenv("WORK"), collector)
+		ts.Setenv(args[0], collector.URL)
+	}
+	commands["spans"] = func(ts *testscript.TestScript, _ bool, args []string) {
+		collector, _ := collectors.Load(ts.Getenv("WORK"))
+		if !slices.ContainsFunc(collector.(*tracetest.Collector).Spans(), func(s tracetest.Span) bool { return s.Service == args[0] && s.Name == args[1] }) {
+			ts.Fatalf("no span %s of %s", args[1], args[0])
+		}
+	}
 	return commands
 }
 
@@ -77,14 +95,14 @@ func unready(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Setenv(args[0], port)
 }
 
-// serves PORT waits until something answers there.
+// serves PORT waits until a server answers there, and asks it for its keys.
 func serves(ts *testscript.TestScript, _ bool, args []string) {
 	again := time.NewTicker(10 * time.Millisecond)
 	defer again.Stop()
 	for end := time.Now().Add(longWait); ; <-again.C {
-		conn, err := net.Dial("tcp", net.JoinHostPort("localhost", strings.TrimSpace(args[0])))
+		response, err := http.Get("http://localhost:" + args[0] + "/oauth2/jwks")
 		if err == nil {
-			ts.Check(conn.Close())
+			ts.Check(response.Body.Close())
 			return
 		}
 		if time.Now().After(end) {
