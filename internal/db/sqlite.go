@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 
 	"github.com/pressly/goose/v3"
 	"modernc.org/sqlite"
@@ -58,7 +59,11 @@ func openPool(dsn string, size int) (*sql.DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("db: open: %w", err)
 	}
-	pool := sql.OpenDB(keepingConnector{connector})
+	begin := "BEGIN"
+	if strings.Contains(dsn, "_txlock=immediate") {
+		begin = "BEGIN IMMEDIATE"
+	}
+	pool := sql.OpenDB(keepingConnector{connector, begin})
 	pool.SetMaxOpenConns(size)
 	pool.SetMaxIdleConns(size)
 	return pool, nil

@@ -12,7 +12,10 @@ const keptStatements = 256
 // keepingConnector opens connections of SQLite that keep their statements prepared:
 // reading its text costs more than running most of them. PostgreSQL's driver does
 // the same by itself.
-type keepingConnector struct{ driver.Connector }
+type keepingConnector struct {
+	driver.Connector
+	begin string // begins a transaction that writes
+}
 
 // Connect is called by database/sql.
 func (k keepingConnector) Connect(ctx context.Context) (driver.Conn, error) {
@@ -24,7 +27,7 @@ func (k keepingConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	if !ok {
 		return nil, errors.Join(errors.New("db: the driver of SQLite does not do what this package relies on"), opened.Close())
 	}
-	return &keepingConn{sqliteConn: inner, kept: map[string]*keptStatement{}}, nil
+	return &keepingConn{sqliteConn: inner, begin: k.begin, kept: map[string]*keptStatement{}}, nil
 }
 
 // sqliteConn is what the driver's connections can do and database/sql makes use of.
@@ -43,7 +46,8 @@ type sqliteConn interface {
 // driver's connection it is used by one goroutine at a time.
 type keepingConn struct {
 	sqliteConn
-	kept map[string]*keptStatement
+	begin string
+	kept  map[string]*keptStatement
 }
 
 // keptStatement is one statement. While its rows are read it cannot run again.
@@ -122,6 +126,38 @@ func (c *keepingConn) QueryContext(ctx context.Context, query string, args []dri
 	}
 	kept.busy = true
 	return &keptRows{Rows: rows, of: kept}, nil
+}
+
+// BeginTx is called by database/sql.
+func (c *keepingConn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
+	begin := c.begin
+	if opts.ReadOnly {
+		begin = "BEGIN"
+	}
+	if _, err := c.ExecContext(ctx, begin, nil); err != nil {
+		return nil, err
+	}
+	return keptTx{c}, nil
+}
+
+// keptTx is a transaction that is ended by kept statements, too.
+type keptTx struct{ conn *keepingConn }
+
+// Commit is called by database/sql.
+func (t keptTx) Commit() error {
+	_, err := t.conn.ExecContext(context.Background(), "COMMIT", nil)
+	if err != nil {
+		// The connection must not stay in the transaction. Where it is in none any
+		// more this fails, which does not matter.
+		_, _ = t.conn.ExecContext(context.Background(), "ROLLBACK", nil)
+	}
+	return err
+}
+
+// Rollback is called by database/sql.
+func (t keptTx) Rollback() error {
+	_, err := t.conn.ExecContext(context.Background(), "ROLLBACK", nil)
+	return err
 }
 
 // Close is called by database/sql.
