@@ -334,9 +334,9 @@ func (d *dispatcher) idle(bucket int) bool {
 	return true
 }
 
-// lookAround has every lane look whether something is due: what others made
-// pending again is found by that. Of buckets that were somebody else's, it reads
-// how their streams are.
+// lookAround finds when something is due in each lane: what others made pending
+// again is seen by that. Of buckets that were somebody else's, it reads how their
+// streams are.
 func (d *dispatcher) lookAround(ctx context.Context, gained bool) error {
 	if gained {
 		if err := d.loadStreams(ctx); err != nil {
@@ -344,10 +344,29 @@ func (d *dispatcher) lookAround(ctx context.Context, gained bool) error {
 		}
 	}
 	d.refresh(gained)
+	due := map[string]time.Time{}
+	err := d.DB.Read(ctx, func(tx *db.Tx) error {
+		for id := range d.lanes {
+			at, _, err := outbox.NextDue(ctx, tx, id)
+			if err != nil {
+				return err
+			}
+			due[id] = at
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for _, l := range d.lanes {
-		l.dirty = true
+	for id, at := range due {
+		switch l := d.lanes[id]; {
+		case l.busy:
+			l.dirty = true
+		default:
+			l.nextDue = at
+		}
 	}
 	return nil
 }

@@ -101,7 +101,7 @@ func BenchmarkLookAtALongQueue(b *testing.B) {
 		for b.Loop() {
 			e.update(func(tx *db.Tx) error {
 				seqs := []int64{seq, seq + 1, seq + 2, seq + 3, seq + 4, seq + 5, seq + 6, seq + 7}
-				return outbox.Done(e.ctx, tx, e.clock.now().Add(time.Second), "stream-crypto.backend", seqs)
+				return outbox.Done(e.ctx, tx, e.clock.now().Add(time.Second), seqs)
 			})
 			seq += 8
 		}

@@ -11,8 +11,9 @@ import (
 )
 
 const (
-	atOnce    = 8 // requests to one stream
-	tolerated = 4 // failures in a row, of a stream that answers, before it waits
+	atOnce    = 8          // requests to one stream
+	unnoted   = 8 * atOnce // answers of one stream that may wait to be written down
+	tolerated = 4          // failures in a row, of a stream that answers, before it waits
 )
 
 // health is how sending to a stream goes.
@@ -75,65 +76,86 @@ func (l *lane) mayGo(now time.Time) (to place, width int, ok bool) {
 }
 
 // run sends what is due until nothing is or it may not go on, and says when
-// something is due next.
+// something is due next. While answers are written down it goes on sending, so
+// that many are written down together.
 func (l *lane) run(ctx context.Context) (nextDue time.Time) {
 	var (
-		queue  []outbox.Delivery
-		flying = map[int64]bool{}
-		landed = make(chan int64, atOnce)
-		look   = true // something may have become due since the last look
+		queue    []outbox.Delivery
+		open     = map[int64]bool{} // sent and not written down
+		flying   = 0                // sent and not answered
+		answered = make(chan struct{}, unnoted)
+		noted    = make(chan int64, unnoted)
+		look     = true // something may have become due since the last look
 	)
 	for {
 		now := l.dispatch.Now()
 		to, width, ok := l.mayGo(now)
 		if !ok {
 			queue = nil
-		} else if len(queue) == 0 && look {
-			queue, look = l.due(ctx, now, to.id, flying, width == 1), false
+		} else if len(queue) == 0 && look && len(open) < unnoted {
+			queue, nextDue = l.due(ctx, now, to.id, open, width == 1)
+			look = false
+			if len(queue)+len(open) == 0 {
+				return nextDue
+			}
 		}
-		for len(queue) > 0 && len(flying) < width {
+		for len(queue) > 0 && flying < width && len(open) < unnoted {
 			d := queue[0]
 			queue = queue[1:]
-			flying[d.Seq] = true
+			open[d.Seq] = true
+			flying++
 			go func(to place) {
-				l.dispatch.settler.settle(l.try(ctx, to, &d))
-				landed <- d.Seq
+				o := l.try(ctx, to, &d)
+				answered <- struct{}{}
+				l.dispatch.settler.settle(o, noted)
 			}(to)
 			if to, width, ok = l.mayGo(l.dispatch.Now()); !ok {
 				queue = nil
 			}
 		}
-		if len(flying) == 0 {
+		if len(open) == 0 {
 			return l.next(ctx, to.id)
 		}
-		delete(flying, <-landed)
-		look = true
+		select {
+		case <-answered:
+			flying--
+		case seq := <-noted:
+			delete(open, seq)
+			for len(noted) > 0 { // they come in batches, and one look is for all
+				delete(open, <-noted)
+			}
+			look = true
+		}
 	}
 }
 
 // due reads what can be sent beside what is under way. The first after a failure
-// is any of them, since the one that failed may be at fault itself.
-func (l *lane) due(ctx context.Context, now time.Time, stream string, flying map[int64]bool, shuffled bool) []outbox.Delivery {
-	const ahead = 4 * atOnce
+// is any of them, since the one that failed may be at fault itself. Where nothing
+// is, nor under way, it says when something will be.
+func (l *lane) due(ctx context.Context, now time.Time, stream string, open map[int64]bool, shuffled bool) (queue []outbox.Delivery, next time.Time) {
+	const ahead = 8 * atOnce
 	var found []outbox.Delivery
 	err := l.dispatch.DB.Read(ctx, func(tx *db.Tx) (err error) {
-		found, err = outbox.Due(ctx, tx, stream, now, ahead+len(flying))
+		found, err = outbox.Due(ctx, tx, stream, now, ahead+len(open))
+		if err == nil && len(found) == 0 {
+			next, _, err = outbox.NextDue(ctx, tx, stream)
+		}
 		return err
 	})
 	if err != nil {
 		l.dispatch.report("look for what is due", err)
-		return nil
+		return nil, now
 	}
-	queue := found[:0]
+	queue = found[:0]
 	for _, d := range found {
-		if !flying[d.Seq] {
+		if !open[d.Seq] {
 			queue = append(queue, d)
 		}
 	}
 	if shuffled {
 		rand.Shuffle(len(queue), func(i, j int) { queue[i], queue[j] = queue[j], queue[i] })
 	}
-	return queue
+	return queue, next
 }
 
 // next says when something is due.

@@ -64,11 +64,7 @@ func ownKey(id string) [8]byte {
 
 // makeSET makes the security event token of a delivery, signed now, of what was
 // fixed when the event was fanned out.
-func (c *Courier) makeSET(client *registry.Client, d *outbox.Delivery) (string, error) {
-	m, err := c.open(d)
-	if err != nil {
-		return "", err
-	}
+func (c *Courier) makeSET(client *registry.Client, d *outbox.Delivery, m *message) (string, error) {
 	claims, err := json.Marshal(oauth.SETClaims{
 		Issuer:     c.Mint.Issuer,
 		Audience:   oauth.Audience{client.Subsystem.Name},

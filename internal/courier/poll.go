@@ -246,11 +246,15 @@ func (c *Courier) signPolled(k call, stream string, waiting []outbox.Delivery, a
 			lost[d.Seq] = "the group does not declare this for the receiver any more"
 			continue
 		}
-		set, err := c.makeSET(k.client, d)
+		m, err := c.open(d)
 		if errors.Is(err, secret.ErrSealed) {
 			lost[d.Seq] = "cannot be opened: sealed under another key"
 			continue
 		}
+		if err != nil {
+			return err
+		}
+		set, err := c.makeSET(k.client, d, m)
 		if err != nil {
 			return err
 		}

@@ -66,7 +66,7 @@ func (c *Courier) send(ctx context.Context, to place, d *outbox.Delivery) answer
 	case to.stream.Method == oauth.DeliveryIDToken:
 		request, err = c.idTokenRequest(ctx, to, d, m)
 	default:
-		request, err = c.setRequest(ctx, to, d)
+		request, err = c.setRequest(ctx, to, d, m)
 	}
 	if err != nil {
 		c.Logger.Error("could not make the request of an event", "stream", to.id, "delivery", d.ID, "cause", err)
@@ -98,8 +98,8 @@ func (c *Courier) entitled(to place, d *outbox.Delivery, m *message) bool {
 }
 
 // setRequest pushes a security event token (RFC 8935 §2.1).
-func (c *Courier) setRequest(ctx context.Context, to place, d *outbox.Delivery) (*http.Request, error) {
-	token, err := c.makeSET(to.client, d)
+func (c *Courier) setRequest(ctx context.Context, to place, d *outbox.Delivery, m *message) (*http.Request, error) {
+	token, err := c.makeSET(to.client, d, m)
 	if err != nil {
 		return nil, err
 	}

@@ -41,7 +41,7 @@ type outcome struct {
 	recovered bool      // the stream did not work before
 	pause     bool      // the stream is given up until its receiver looks after it
 
-	settled chan struct{}
+	noted chan<- int64 // told its Seq when it is written down; has room
 }
 
 // settler writes outcomes down, those that come while a batch is being written
@@ -55,23 +55,26 @@ type settler struct {
 }
 
 const (
+	settlePause = 25 * time.Millisecond  // from batch to batch, so that one holds more than a few
 	settleAgain = 250 * time.Millisecond // after a batch that could not be written
 	settleLimit = 30 * time.Second       // then it is left: the messages are sent again, under the same jti
 )
 
-// settle returns when the outcome is written down.
-func (s *settler) settle(o *outcome) {
-	o.settled = make(chan struct{})
+// settle has the outcome written down, and noted told when it is. noted must have
+// room for it.
+func (s *settler) settle(o *outcome, noted chan<- int64) {
+	o.noted = noted
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.waiting = append(s.waiting, o)
 	if !s.writing {
 		s.writing = true
 		go s.drain()
 	}
-	s.mu.Unlock()
-	<-o.settled
 }
 
+// drain writes batches until nothing waits. What comes alone is written at once;
+// what comes meanwhile, and in the pause after it, together.
 func (s *settler) drain() {
 	for {
 		s.mu.Lock()
@@ -84,8 +87,9 @@ func (s *settler) drain() {
 		}
 		s.write(batch)
 		for _, o := range batch {
-			close(o.settled)
+			o.noted <- o.delivery.Seq
 		}
+		time.Sleep(settlePause)
 	}
 }
 
@@ -112,12 +116,12 @@ func (s *settler) write(batch []*outcome) {
 }
 
 func (c *Courier) writeOutcomes(ctx context.Context, tx *db.Tx, batch []*outcome) error {
-	done := map[string][]int64{}
+	var done []int64
 	for _, o := range batch {
 		var err error
 		switch stream, seq := o.to.id, o.delivery.Seq; o.state {
 		case outbox.StateDone:
-			done[stream] = append(done[stream], seq)
+			done = append(done, seq)
 		case outbox.StateDead:
 			err = outbox.Bury(ctx, tx, o.at, stream, seq, o.answer.fault)
 		case outbox.StatePending:
@@ -130,12 +134,7 @@ func (c *Courier) writeOutcomes(ctx context.Context, tx *db.Tx, batch []*outcome
 			return err
 		}
 	}
-	for stream, seqs := range done {
-		if err := outbox.Done(ctx, tx, c.Now(), stream, seqs); err != nil {
-			return err
-		}
-	}
-	return nil
+	return outbox.Done(ctx, tx, c.Now(), done)
 }
 
 // writeHealth writes how a stream is. One that works again is sent at once what

@@ -3,6 +3,7 @@ package outbox
 import (
 	"context"
 	"fmt"
+	"slices"
 	"regexp"
 	"strings"
 	"time"
@@ -71,13 +72,34 @@ func Add(ctx context.Context, tx *db.Tx, now time.Time, deliveries []Delivery) e
 	return nil
 }
 
-// Done settles pending deliveries as delivered.
-func Done(ctx context.Context, tx *db.Tx, now time.Time, stream string, seqs []int64) error {
-	_, err := settle(ctx, tx, settling{now: now, stream: stream, state: StateDone}, "seq", seqs)
-	return err
+// Done settles pending deliveries, of whatever streams, as delivered.
+func Done(ctx context.Context, tx *db.Tx, now time.Time, seqs []int64) error {
+	if len(seqs) == 0 {
+		return nil
+	}
+	if err := hold(ctx, tx); err != nil {
+		return err
+	}
+	for part := range slices.Chunk(seqs, settleBatch) {
+		list := anys(part)
+		_, err := tx.Exec(ctx, `UPDATE delivery SET state = 'done', settled_at = $1, fault = '', attempts = attempts + 1, due_at = NULL
+			WHERE state = 'pending' AND seq IN (`+places(2, &list)+`)`, append([]any{db.Millis(now)}, list...)...)
+		if err != nil {
+			return fmt.Errorf("outbox: %w", err)
+		}
+		// What waited behind them has its turn. Where another has settled them
+		// meanwhile it had it already, and this changes nothing.
+		_, err = tx.Exec(ctx, `UPDATE delivery SET due_at = $1 WHERE due_at IS NULL AND state = 'pending' AND seq IN
+			(SELECT (SELECT MIN(next.seq) FROM delivery AS next WHERE next.stream = settled.stream AND next.key = settled.key AND next.state = 'pending')
+			FROM delivery AS settled WHERE settled.seq IN (`+places(2, &list)+`))`, append([]any{db.Millis(now)}, list...)...)
+		if err != nil {
+			return fmt.Errorf("outbox: %w", err)
+		}
+	}
+	return nil
 }
 
-// DoneByID is Done for IDs; those that are not pending in the stream, or not
+// DoneByID is Done for IDs of one stream; those that are not pending in the stream, or not
 // there, count for nothing. n is how many were settled.
 func DoneByID(ctx context.Context, tx *db.Tx, now time.Time, stream string, ids []string) (n int64, err error) {
 	return settle(ctx, tx, settling{now: now, stream: stream, state: StateDone}, "id", ids)

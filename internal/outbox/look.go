@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/sekisho-id/sekisho/internal/db"
@@ -59,7 +60,10 @@ func ListSettled(ctx context.Context, tx *db.Tx, from time.Time, after int64, li
 // StreamsSince are the streams with deliveries after the Seq, and the last Seq
 // there is.
 func StreamsSince(ctx context.Context, tx *db.Tx, after int64) (streams []string, last int64, err error) {
-	rows, err := tx.Rows(ctx, "SELECT stream, MAX(seq) FROM delivery WHERE seq > $1 GROUP BY stream", after)
+	// The inner query is read by seq, from the end; grouping all at once would
+	// have SQLite go through every stream from its beginning.
+	rows, err := tx.Rows(ctx, `SELECT stream, MAX(seq) FROM (SELECT stream, seq FROM delivery WHERE seq > $1 ORDER BY seq LIMIT $2) AS latest
+		GROUP BY stream`, after, math.MaxInt32)
 	if err != nil {
 		return nil, after, fmt.Errorf("outbox: %w", err)
 	}

@@ -170,6 +170,15 @@ func find(ctx context.Context, tx *db.Tx, rest string, args ...any) ([]Delivery,
 	return found, rows.Err()
 }
 
+// places are placeholders for a list, which it fills up to a power of two by
+// repeating its last value: with few different texts, statements stay prepared.
+func places(first int, list *[]any) string {
+	for n := len(*list); n&(n-1) != 0; n++ {
+		*list = append(*list, (*list)[n-1])
+	}
+	return placeholders(first, len(*list))
+}
+
 // placeholders are n of them, beginning with $first: "$3,$4,$5".
 func placeholders(first, n int) string {
 	var b strings.Builder
