@@ -6,8 +6,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"os"
 	"slices"
@@ -110,9 +110,10 @@ subsystems:
 	return file + events
 }
 
-// eventReceivers are all receivers, in this process: each path is one.
+// eventReceivers are all receivers, in this process: each address of 127.1.0.0/16
+// is one, at the same port.
 type eventReceivers struct {
-	URL      string
+	port     int
 	arrived  atomic.Int64
 	awaited  atomic.Int64
 	complete chan struct{} // has room for one: as many have arrived as are awaited
@@ -120,16 +121,26 @@ type eventReceivers struct {
 
 func newEventReceivers(b *testing.B) *eventReceivers {
 	r := &eventReceivers{complete: make(chan struct{}, 1)}
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+	listener, err := new(net.ListenConfig).Listen(b.Context(), "tcp4", "0.0.0.0:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	r.port = listener.Addr().(*net.TCPAddr).Port
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
 		_, _ = io.Copy(io.Discard, request.Body) // what is cut off is sent again
 		w.WriteHeader(http.StatusAccepted)
 		if r.arrived.Add(1) == r.awaited.Load() {
 			r.complete <- struct{}{}
 		}
-	}))
-	b.Cleanup(server.Close)
-	r.URL = server.URL
+	})}
+	go func() { _ = server.Serve(listener) }() // it ends with Close
+	b.Cleanup(func() { _ = server.Close() })
 	return r
+}
+
+// address is where a receiver of a form is.
+func (r *eventReceivers) address(prefix string, number int) string {
+	return fmt.Sprintf("http://127.1.%d.%d:%d/events", prefix[0]-'a', number+1, r.port)
 }
 
 // await has complete told when n more have arrived.
@@ -224,7 +235,7 @@ func (b *eventBench) subscribe() {
 		for i := range eventLanes {
 			name := fmt.Sprintf("%s%d", form.prefix, i)
 			b.call("/ssf/streams", b.service(name+".backend", cryptoSecret, "ssf.manage"), map[string]any{
-				"delivery": map[string]any{"method": form.method, "endpoint_url": b.receivers.URL + "/" + name},
+				"delivery": map[string]any{"method": form.method, "endpoint_url": b.receivers.address(form.prefix, i)},
 			}, http.StatusCreated)
 		}
 	}
@@ -297,9 +308,11 @@ func (b *eventBench) pending() bool {
 func (b *eventBench) bare(form, prefix string, width int) float64 {
 	b.receivers.await(eventDeliveries)
 	before := cpuTime(b, b.floor.pid)
-	address := b.floor.Issuer + "/deliver?" + url.Values{
-		"to": {b.receivers.URL + "/" + prefix}, "width": {fmt.Sprint(width)}, "each": {fmt.Sprint(eventDeliveries / width)}, "form": {form},
-	}.Encode()
+	request := url.Values{"each": {fmt.Sprint(eventDeliveries / width)}, "form": {form}}
+	for i := range width {
+		request.Add("to", b.receivers.address(prefix, i))
+	}
+	address := b.floor.Issuer + "/deliver?" + request.Encode()
 	if status := get(b, address); status != http.StatusOK {
 		b.Fatalf("%s: %d", address, status)
 	}

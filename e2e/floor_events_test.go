@@ -15,22 +15,21 @@ import (
 const floorAtOnce = 8 // requests to one receiver, as the server has them
 
 // floorClient keeps as many connections as the server does.
-var floorClient = &http.Client{Transport: &http.Transport{MaxIdleConns: 512, MaxIdleConnsPerHost: 512, DisableCompression: true}}
+var floorClient = &http.Client{Transport: &http.Transport{MaxIdleConns: 512, MaxIdleConnsPerHost: 16, DisableCompression: true}}
 
 // deliver signs once with ES256 and posts, for each delivery: what cannot be left
 // out of bringing an event to a receiver.
 func (f *floor) deliver(w http.ResponseWriter, r *http.Request) {
-	to, form := r.FormValue("to"), r.FormValue("form")
-	width, each := atoi(r.FormValue("width")), atoi(r.FormValue("each"))
+	each, form := atoi(r.FormValue("each")), r.FormValue("form")
 	var failed atomic.Int64
 	var group sync.WaitGroup
-	for receiver := range width {
+	for _, to := range r.Form["to"] {
 		left := new(atomic.Int64)
 		left.Store(int64(each))
 		for range floorAtOnce {
 			group.Go(func() {
 				for left.Add(-1) >= 0 {
-					if err := f.push(fmt.Sprintf("%s%d", to, receiver), form); err != nil {
+					if err := f.push(to, form); err != nil {
 						failed.Add(1)
 					}
 				}
