@@ -22,6 +22,7 @@ import (
 // who publishes and receives.
 type lab struct {
 	ctx      context.Context
+	fail     context.CancelCauseFunc // ends the run
 	options  options
 	dir      string
 	program  string // the built server
@@ -43,8 +44,9 @@ func openLab(ctx context.Context, o options) (*lab, error) {
 	if err != nil {
 		return nil, err
 	}
+	ctx, fail := context.WithCancelCause(ctx)
 	l := &lab{
-		ctx: ctx, options: o, dir: dir, program: filepath.Join(dir, "sekisho"), database: o.database, began: time.Now(),
+		ctx: ctx, fail: fail, options: o, dir: dir, program: filepath.Join(dir, "sekisho"), database: o.database, began: time.Now(),
 		chance: mathrand.New(mathrand.NewPCG(o.seed, o.seed)), //nolint:gosec // to be repeated by its seed
 	}
 	if l.database == "" {
@@ -174,6 +176,7 @@ func (l *lab) settle(people int) error {
 
 // close ends everything that was started.
 func (l *lab) close() error {
+	l.fail(context.Canceled)
 	for _, s := range l.servers {
 		s.kill()
 	}

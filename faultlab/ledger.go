@@ -45,8 +45,11 @@ func (l *ledger[T]) write(line T) {
 func (l *ledger[T]) read() ([]T, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if err := errors.Join(l.err, l.text.Flush()); err != nil {
-		return nil, err
+	if l.err == nil {
+		l.err = l.text.Flush()
+	}
+	if l.err != nil {
+		return nil, l.err
 	}
 	file, err := os.Open(l.path)
 	if err != nil {

@@ -114,20 +114,26 @@ func (l *lab) newPublisher(perSec, batch int) (*publisher, error) {
 // published is how many events are acknowledged.
 func (p *publisher) published() int { return int(p.next.Load()) }
 
-// run publishes until ctx ends.
+// run publishes until ctx ends. If it cannot, the run of the lab ends.
 func (p *publisher) run(ctx context.Context) error {
+	err := errors.Join(p.loop(ctx), p.log.close())
+	if err != nil {
+		p.lab.fail(err)
+	}
+	return err
+}
+
+func (p *publisher) loop(ctx context.Context) error {
 	ticker := time.NewTicker(time.Second * time.Duration(p.batch) / time.Duration(p.perSec))
 	defer ticker.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			return p.log.close()
-		case <-p.lab.ctx.Done():
-			return errors.Join(context.Cause(p.lab.ctx), p.log.close())
+			return nil
 		case <-ticker.C:
 		}
 		if err := p.publish(p.batch); err != nil {
-			return errors.Join(err, p.log.close())
+			return err
 		}
 	}
 }
@@ -156,6 +162,8 @@ func (p *publisher) publish(count int) error {
 			line.Outcome = acknowledged
 		case status == http.StatusServiceUnavailable:
 			line.Outcome = refused
+		case status == http.StatusUnauthorized: // the clock has jumped since the token was made
+			line.Outcome, p.until = refused, time.Time{}
 		default:
 			return fmt.Errorf("publish: %d %s", status, body)
 		}
