@@ -2,6 +2,7 @@ package packaging_test
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -35,5 +36,46 @@ func TestUnitWaitsForTheDrain(t *testing.T) {
 			t.Errorf("the unit lacks %s", line)
 		}
 	}
-	run(t, "sh", "-n", "systemd/sekisho-admin")
+}
+
+// TestAdminRunsAsTheService plays systemd-run: it runs the command as it is given,
+// with credentials in a directory. It runs alone: what was just written may be
+// busy while another test starts a process.
+func TestAdminRunsAsTheService(t *testing.T) {
+	dir := t.TempDir()
+	script := strings.ReplaceAll(read(t, "systemd/sekisho-admin"), "/usr/bin/sekisho", dir+"/sekisho")
+	for name, text := range map[string]string{
+		"sekisho-admin": script,
+		"systemd-run":   "#!/bin/sh\nwhile [ \"$1\" != /bin/sh ]; do printf '%s ' \"$1\"; shift; done; echo\nexec \"$@\"\n",
+		"sekisho":       "#!/bin/sh\necho \"$SEKISHO_PPID_SECRET_FILE|$SEKISHO_KEY_ENCRYPTION_KEY_FILE|$SEKISHO_DATABASE|$SEKISHO_DATABASE_FILE\"\nprintf '<%s>' \"$@\"\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(filepath.Join(dir, "credentials"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	admin := func() string {
+		command := exec.CommandContext(t.Context(), filepath.Join(dir, "sekisho-admin"), "audit", "--event", "two words")
+		command.Env = []string{"PATH=" + dir + ":" + os.Getenv("PATH"), "CREDENTIALS_DIRECTORY=" + dir + "/credentials"}
+		out, err := command.CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		return string(out)
+	}
+	said := admin()
+	secrets := dir + "/credentials/ppid-secret|" + dir + "/credentials/key-encryption-key|"
+	for _, want := range []string{"-p DynamicUser=yes ", "-p User=sekisho ", "<audit><--event><two words>", secrets + "/var/lib/sekisho/sekisho.db|\n"} {
+		if !strings.Contains(said, want) {
+			t.Errorf("%q is not in %s", want, said)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "credentials/database"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if want := secrets + "|" + dir + "/credentials/database\n"; !strings.Contains(admin(), want) {
+		t.Errorf("with PostgreSQL %q is not in %s", want, admin())
+	}
 }
