@@ -86,7 +86,10 @@ func (l *lane) run(ctx context.Context) (nextDue time.Time) {
 		answered = make(chan struct{}, unnoted)
 		noted    = make(chan int64, unnoted)
 		look     = true // something may have become due since the last look
+		work     = make(chan flight, atOnce)
+		hands    = 0 // goroutines that work
 	)
+	defer close(work)
 	for {
 		now := l.dispatch.Now()
 		to, width, ok := l.mayGo(now)
@@ -103,12 +106,11 @@ func (l *lane) run(ctx context.Context) (nextDue time.Time) {
 			d := queue[0]
 			queue = queue[1:]
 			open[d.Seq] = true
-			flying++
-			go func(to place) {
-				o := l.try(ctx, to, &d)
-				answered <- struct{}{}
-				l.dispatch.settler.settle(o, noted)
-			}(to)
+			if flying++; flying > hands {
+				hands++
+				go l.send(ctx, work, answered, noted)
+			}
+			work <- flight{to, &d}
 			if to, width, ok = l.mayGo(l.dispatch.Now()); !ok {
 				queue = nil
 			}
@@ -126,6 +128,22 @@ func (l *lane) run(ctx context.Context) (nextDue time.Time) {
 			}
 			look = true
 		}
+	}
+}
+
+// flight is a delivery that is to be tried.
+type flight struct {
+	to       place
+	delivery *outbox.Delivery
+}
+
+// send tries deliveries, one after the other. A goroutine for each would have to
+// make its stack large enough for a signature each time.
+func (l *lane) send(ctx context.Context, work <-chan flight, answered chan<- struct{}, noted chan<- int64) {
+	for f := range work {
+		o := l.try(ctx, f.to, f.delivery)
+		answered <- struct{}{}
+		l.dispatch.settler.settle(o, noted)
 	}
 }
 

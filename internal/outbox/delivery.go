@@ -3,8 +3,8 @@ package outbox
 import (
 	"context"
 	"fmt"
-	"slices"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
