@@ -111,7 +111,7 @@ type published struct {
 // readEvents reads the body: one event, or a list of them.
 func readEvents(body []byte) (events []published, isList bool, err error) {
 	if trimmed := bytes.TrimLeft(body, " \t\r\n"); len(trimmed) == 0 || trimmed[0] != '[' {
-		event, err := readEvent(body)
+		event, err := readEvent(body, readStrict)
 		return []published{event}, false, err
 	}
 	// As the one member of an object the list is read as strictly as an object.
@@ -128,7 +128,7 @@ func readEvents(body []byte) (events []published, isList bool, err error) {
 		return nil, true, invalid("The list has more than %d events; send them in several requests.", maxPublished)
 	}
 	for i, raw := range list.Events {
-		event, err := readEvent(raw)
+		event, err := readEvent(raw, readPart)
 		if err != nil {
 			return nil, true, inList(i, len(list.Events), err)
 		}
@@ -137,10 +137,10 @@ func readEvents(body []byte) (events []published, isList bool, err error) {
 	return events, true, nil
 }
 
-// readEvent reads one event and checks what can be checked by itself.
-func readEvent(raw []byte) (published, error) {
+// readEvent reads one event, strictly, and checks what can be checked by itself.
+func readEvent(raw []byte, read func([]byte, any, ...string) error) (published, error) {
 	var event published
-	if err := readStrict(raw, &event, "id", "type", "subject", "people", "happened_at", "data"); err != nil {
+	if err := read(raw, &event, "id", "type", "subject", "people", "happened_at", "data"); err != nil {
 		return event, err
 	}
 	switch {

@@ -20,6 +20,12 @@ func Decode(data []byte, into any) error {
 	if err := checkShape(data); err != nil {
 		return err
 	}
+	return DecodePart(data, into)
+}
+
+// DecodePart reads into a value what Decode has read before, or a part of it,
+// without walking through all of it again.
+func DecodePart(data []byte, into any) error {
 	if err := json.Unmarshal(data, into); err != nil {
 		return fmt.Errorf("jose: JSON: %w", err)
 	}
