@@ -7,8 +7,10 @@ import (
 	"time"
 )
 
-// shownViolations is how many violations are printed in full.
-const shownViolations = 20
+const (
+	shownViolations  = 20      // printed in full
+	enoughOperations = 100_000 // below that, no violation proves nothing
+)
 
 // report is what a run has to say.
 type report struct {
@@ -31,6 +33,9 @@ func (r *report) print(to io.Writer, took time.Duration) {
 		fmt.Fprintln(to, " ", line)
 	}
 	fmt.Fprintf(to, "  operations %d, unknowns %d, violations %d, in %s\n", r.operations, r.unknowns, len(r.violations), took.Round(time.Second))
+	if r.operations < enoughOperations {
+		fmt.Fprintf(to, "  fewer than %d operations: enough to find a fault, not to say that there is none\n", enoughOperations)
+	}
 	for i, line := range r.violations {
 		if i == shownViolations {
 			fmt.Fprintf(to, "  … and %d more\n", len(r.violations)-i)
