@@ -60,7 +60,7 @@ func spendMemory() {
 	}
 }
 
-const gcPercent = 300
+const gcPercent = 250
 
 // serve opens the server and runs it until ctx ends.
 func serve(ctx context.Context, config app.Config) error {
