@@ -73,3 +73,20 @@ func Wait(slowly bool, failures int) time.Duration {
 
 // RetryAfter reads a Retry-After.
 var RetryAfter = retryAfter
+
+// PlainAndBack writes a message and reads it again.
+func PlainAndBack(subject, session, stream, publisher string, issued, happened int64, payload []byte) (same bool) {
+	m := message{subject, session, stream, publisher, issued, happened, payload}
+	back, err := readMessage(m.plain())
+	return err == nil && string(back.Payload) == string(payload) && back.Subject == subject && back.Session == session &&
+		back.Stream == stream && back.Publisher == publisher && back.IssuedAt == issued && back.HappenedAt == happened
+}
+
+// ReadMessage reads what was sealed, and says whether writing it again gives the same.
+func ReadMessage(plain []byte) (again []byte, err error) {
+	m, err := readMessage(plain)
+	if err != nil {
+		return nil, err
+	}
+	return m.plain(), nil
+}

@@ -160,8 +160,7 @@ func (c *Courier) compose(ctx context.Context, tx *db.Tx, group *registry.Snapsh
 	if err != nil || !ok {
 		return d, false, err
 	}
-	d, err = c.deliver(t.stream.ID, id, t.event.URI, personKey(t.stream.ID, t.who.Handle), m)
-	return d, err == nil, err
+	return c.deliver(t.stream.ID, id, t.event.URI, personKey(t.stream.ID, t.who.Handle), m), true, nil
 }
 
 // publishedPayload is what a publisher said, with the people it names as the
@@ -196,12 +195,7 @@ func (c *Courier) addStreamEvent(ctx context.Context, tx *db.Tx, s *Stream, even
 		return err
 	}
 	id := secret.ID()
-	d, err := c.deliver(s.ID, id, eventType, ownKey(id), &message{
-		Stream: s.ID, IssuedAt: c.Now().Unix(), Payload: text,
-	})
-	if err != nil {
-		return err
-	}
+	d := c.deliver(s.ID, id, eventType, ownKey(id), &message{Stream: s.ID, IssuedAt: c.Now().Unix(), Payload: text})
 	return outbox.Add(ctx, tx, c.Now(), []outbox.Delivery{d})
 }
 

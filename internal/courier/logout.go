@@ -40,14 +40,10 @@ func (c *Courier) addLogouts(ctx context.Context, tx *db.Tx, group *registry.Sna
 				continue
 			}
 			sector, jti := client.Subsystem.Sector, secret.ID()
-			d, err := c.deliver(logoutPrefix+id, jti, oauth.EventBackChannelLogout, ownKey(jti), &message{
+			deliveries = append(deliveries, c.deliver(logoutPrefix+id, jti, oauth.EventBackChannelLogout, ownKey(jti), &message{
 				Subject: c.Pairwise.Subject(sector, who), Session: c.Pairwise.SessionID(sector, *h.Session),
 				IssuedAt: c.Now().Unix(),
-			})
-			if err != nil {
-				return err
-			}
-			deliveries = append(deliveries, d)
+			}))
 		}
 	}
 	return outbox.Add(ctx, tx, c.Now(), deliveries)

@@ -21,9 +21,24 @@ const (
 )
 
 // Due are the deliveries of a stream that may be sent now, the longest due first;
-// of each key one at most.
-func Due(ctx context.Context, tx *db.Tx, stream string, now time.Time, limit int) ([]Delivery, error) {
-	return find(ctx, tx, whereDue, stream, db.Millis(now), limit)
+// of each key one at most. It reads what sending needs: no Key, State, DueAt.
+func Due(ctx context.Context, tx *db.Tx, stream string, now time.Time, limit int) (found []Delivery, err error) {
+	rows, err := tx.Rows(ctx, "SELECT seq, id, type, sealed, attempts, created_at, fault FROM delivery WHERE "+whereDue,
+		stream, db.Millis(now), limit)
+	if err != nil {
+		return nil, fmt.Errorf("outbox: %w", err)
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		d := Delivery{Stream: stream}
+		var created int64
+		if err := rows.Scan(&d.Seq, &d.ID, &d.Type, &d.Sealed, &d.Attempts, &created, &d.Fault); err != nil {
+			return nil, fmt.Errorf("outbox: %w", err)
+		}
+		d.CreatedAt = db.Time(created)
+		found = append(found, d)
+	}
+	return found, rows.Err()
 }
 
 // NextDue says when something of the stream is due; ok is false if nothing is
