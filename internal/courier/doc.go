@@ -22,7 +22,9 @@
 // of (7.5 seconds, renewed every 1.5), so that a process that dies is replaced within
 // 10 seconds and two never send the same for longer than a request lasts.
 // Each stream has its own lane: up to 8 requests at a time, those about one
-// person in order. Nothing a receiver does delays another receiver.
+// person in order. Nothing a receiver does delays another receiver. What came of
+// the requests is written down together, every 25 ms while there are any: a process
+// that is killed has sent that much twice.
 //
 //	answer                       message                         stream
 //	200, 202, 204                done
