@@ -15,7 +15,7 @@ import (
 	"github.com/sekisho-id/sekisho/internal/account"
 )
 
-var each = flag.Int("each", 8, "passwords of each kind to compare with the oracle")
+var each = flag.Int("each", 4, "passwords of each kind to compare with the oracle")
 
 func strong(t testing.TB, password string, words ...string) bool {
 	t.Helper()
