@@ -43,7 +43,7 @@ test: prerequisites ## every test, with the race detector, then those with a dat
 	$(MAKE) --no-print-directory test-postgres
 
 test-postgres: ## the tests of every room with a database, on PostgreSQL
-	scripts/with-postgres $(GO) test -timeout 15m ./internal/...
+	scripts/with-postgres $(GO) test -timeout 15m $$($(GO) list -f '{{range .XTestImports}}{{if eq . "github.com/sekisho-id/sekisho/internal/dbtest"}}{{$$.ImportPath}}{{end}}{{end}}' ./internal/...)
 
 test-fast: ## every test that needs nothing beside Go, without the race detector
 	$(GO) test -short ./...
