@@ -3,34 +3,16 @@ package account_test
 import (
 	"context"
 	"net/netip"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/sekisho-id/sekisho/internal/account"
 	"github.com/sekisho-id/sekisho/internal/audit"
+	"github.com/sekisho-id/sekisho/internal/clocktest"
 	"github.com/sekisho-id/sekisho/internal/db"
 	"github.com/sekisho-id/sekisho/internal/dbtest"
 	"github.com/sekisho-id/sekisho/internal/secret"
 )
-
-// clock is a time that tests move.
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) Advance(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-}
 
 const (
 	email    = "alice@example.com"
@@ -41,7 +23,7 @@ var home = netip.MustParseAddr("192.0.2.7")
 
 type bundle struct {
 	*account.People
-	clock  *clock
+	clock  *clocktest.Clock
 	config account.Config
 }
 
@@ -52,7 +34,7 @@ func setup(t testing.TB) *bundle {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = database.Close() })
-	c := &clock{now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
+	c := clocktest.At(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC))
 	config := account.Config{
 		DB:         database,
 		Hasher:     secret.NewHasher(secret.HasherConfig{Memory: 64, Time: 1, Queue: 2000, Wait: time.Minute}),

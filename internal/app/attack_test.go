@@ -83,7 +83,7 @@ func TestClientIDsAreComparedByteForByte(t *testing.T) {
 			"grant_type": {"client_credentials"}, "client_id": {id}, "client_secret": {secrets["suite.basic"]},
 		})
 		rp.wantRefused(a, "invalid_client")
-		w.clock.advance(10 * time.Second) // failures of one source are counted
+		w.clock.Advance(10 * time.Second) // failures of one source are counted
 	}
 }
 

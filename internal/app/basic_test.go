@@ -163,7 +163,7 @@ func TestPromptLoginAsksAgainAndDatesTheSignInAnew(t *testing.T) {
 	inBothModes(t, func(t *testing.T, rp *relyingParty) {
 		b := rp.w.signedIn()
 		first := rp.finish(b, rp.open(b))
-		rp.w.clock.advance(time.Second)
+		rp.w.clock.Advance(time.Second)
 		page := rp.open(b, "prompt", "login")
 		if !page.has("signin-form") {
 			t.Fatalf("%d %v, want the sign-in page", page.status, page.location)
@@ -188,7 +188,7 @@ func TestPromptNoneIsSilentForWhoIsSignedIn(t *testing.T) {
 	inBothModes(t, func(t *testing.T, rp *relyingParty) {
 		b := rp.w.browser()
 		first := rp.finish(b, b.signIn(rp.open(b)))
-		rp.w.clock.advance(90 * time.Second)
+		rp.w.clock.Advance(90 * time.Second)
 		second := rp.finish(b, rp.open(b, "prompt", "none"))
 		if second.id["sub"] != first.id["sub"] || authTime(t, second) != authTime(t, first) {
 			t.Errorf("first %v, second %v", first.id, second.id)
@@ -201,7 +201,7 @@ func TestMaxAgePassedAsksAgain(t *testing.T) {
 	inBothModes(t, func(t *testing.T, rp *relyingParty) {
 		b := rp.w.signedIn()
 		first := rp.finish(b, rp.open(b))
-		rp.w.clock.advance(2 * time.Second)
+		rp.w.clock.Advance(2 * time.Second)
 		page := rp.open(b, "max_age", "1")
 		if !page.has("signin-form") {
 			t.Fatalf("%d %v, want the sign-in page", page.status, page.location)
@@ -219,7 +219,7 @@ func TestMaxAgeNotPassedIsSilentWithTheSameAuthTime(t *testing.T) {
 		b := rp.w.signedIn()
 		signedInAt := rp.w.clock.Now().Unix()
 		first := rp.finish(b, rp.open(b, "max_age", "15000"))
-		rp.w.clock.advance(3 * time.Second)
+		rp.w.clock.Advance(3 * time.Second)
 		second := rp.finish(b, rp.open(b, "max_age", "10000"))
 		if authTime(t, first) != signedInAt || authTime(t, second) != signedInAt {
 			t.Errorf("auth_time %v, then %v", first.id["auth_time"], second.id["auth_time"])
@@ -247,7 +247,7 @@ func TestCodeUsedTwiceIsInvalidGrant(t *testing.T) {
 			b := rp.w.signedIn()
 			code := rp.code(b, rp.open(b), usualState)
 			first := rp.redeem(code)
-			rp.w.clock.advance(wait)
+			rp.w.clock.Advance(wait)
 			rp.wantRefused(rp.post("/oauth2/token", "grant_type", "authorization_code", "code", code, "redirect_uri", rp.redirect), "invalid_grant")
 			if a := rp.w.bearer(http.MethodGet, "/oauth2/userinfo", first.AccessToken); a.status != http.StatusUnauthorized {
 				t.Errorf("after %s userinfo answers %d", wait, a.status)
@@ -316,7 +316,7 @@ func TestRefreshToken(t *testing.T) {
 		const scope = "openid email offline_access"
 		b, other := rp.w.signedIn(), &relyingParty{w: rp.w, id: "suite.second", mode: rp.mode, redirect: rp.redirect}
 		first := rp.finish(b, rp.open(b, "scope", scope, "prompt", "consent"))
-		rp.w.clock.advance(time.Second)
+		rp.w.clock.Advance(time.Second)
 		again := rp.wantTokens(rp.post("/oauth2/token", "grant_type", "refresh_token", "refresh_token", first.tokens.RefreshToken, "scope", scope))
 		id := rp.idToken(again, "")
 		if id["iss"] != first.id["iss"] || id["sub"] != first.id["sub"] || id["aud"] != first.id["aud"] || id["azp"] != first.id["azp"] ||

@@ -345,7 +345,7 @@ func (w *world) column(database *sql.DB, query string) []string {
 func TestOperatorsSecretsAreNotInTheDatabase(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
-	w.clock.advance(time.Second)
+	w.clock.Advance(time.Second)
 	for place, content := range w.dump() {
 		for _, one := range [][]byte{
 			[]byte("a-ppid-secret-of-just-32-bytes--"), []byte("a-key-encryption-key-of-32-bytes"),

@@ -22,7 +22,7 @@ func BenchmarkPublish(b *testing.B) {
 			b.ReportAllocs()
 			b.ResetTimer()
 			publish := func() {
-				w.clock.advance(time.Millisecond) // within the client's rate
+				w.clock.Advance(time.Millisecond) // within the client's rate
 				if a := publisher.send(http.MethodPost, "/events", w.event("sale-"+strconv.FormatInt(n.Add(1), 10))); a.status != http.StatusAccepted {
 					b.Errorf("%d %s", a.status, a.body)
 				}

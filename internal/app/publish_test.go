@@ -257,6 +257,6 @@ func TestPublishingHasARate(t *testing.T) {
 			t.Fatal("there is no rate")
 		}
 	}
-	w.clock.advance(time.Second)
+	w.clock.Advance(time.Second)
 	publisher.want(http.StatusAccepted, http.MethodPost, "/events", w.event("sale-1"))
 }

@@ -202,7 +202,7 @@ func TestRegistrationTokensOpenTheirOwnDoorOnly(t *testing.T) {
 	if len(same) != 1 {
 		t.Errorf("the answers differ: %v", slices.Collect(maps.Keys(same)))
 	}
-	w.clock.advance(24 * time.Hour)
+	w.clock.Advance(24 * time.Hour)
 	wantNotRegistered(t, "expired", w.ask(http.MethodPost, registerPath, initial, reader()), http.StatusUnauthorized, "invalid_token")
 	w.wantRegistered(w.ask(http.MethodGet, one.URI, one.Token, nil), http.StatusOK)
 }
@@ -222,7 +222,7 @@ func TestRegistrationsOfOneTokenTwoProcesses(t *testing.T) {
 	if refused.header.Get("Retry-After") != "3600" {
 		t.Errorf("Retry-After %s", refused.header.Get("Retry-After"))
 	}
-	both[0].clock.advance(time.Hour)
+	both[0].clock.Advance(time.Hour)
 	both[1].register(token, reader())
 	ids := map[string]bool{}
 	for _, a := range got[http.StatusCreated] {
@@ -265,7 +265,7 @@ func TestRegistrationLimitsOneSource(t *testing.T) {
 	if status := knock(); status != http.StatusTooManyRequests {
 		t.Errorf("the 31st in one second: %d", status)
 	}
-	w.clock.advance(time.Second)
+	w.clock.Advance(time.Second)
 	if status := knock(); status != http.StatusUnauthorized {
 		t.Errorf("a second later: %d", status)
 	}

@@ -57,12 +57,12 @@ func TestARestoredServerTakesNothingTwice(t *testing.T) {
 		t.Fatal("the refresh token was not replaced")
 	}
 
-	w.clock.advance(time.Second)
+	w.clock.Advance(time.Second)
 	again := start(t, copied, w.clock)
 	if err := again.app.Restored(t.Context(), "test"); err != nil {
 		t.Fatal(err)
 	}
-	again.clock.advance(time.Second)
+	again.clock.Advance(time.Second)
 	for what, a := range map[string]answer{
 		"a code that was redeemed":                 public(again, "grant_type", "authorization_code", "code", code),
 		"a refresh token that was replaced":        public(again, "grant_type", "refresh_token", "refresh_token", first.RefreshToken),

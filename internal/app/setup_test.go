@@ -19,6 +19,7 @@ import (
 
 	"github.com/sekisho-id/sekisho/internal/account"
 	"github.com/sekisho-id/sekisho/internal/app"
+	"github.com/sekisho-id/sekisho/internal/clocktest"
 	"github.com/sekisho-id/sekisho/internal/db"
 	"github.com/sekisho-id/sekisho/internal/dbtest"
 	"github.com/sekisho-id/sekisho/internal/grant"
@@ -65,7 +66,7 @@ type world struct {
 	t       testing.TB
 	app     *app.App
 	handler http.Handler
-	clock   *clock
+	clock   *clocktest.Clock
 	log     *logBuffer
 	path    string // of the database
 	person  *account.Account
@@ -73,25 +74,7 @@ type world struct {
 	adjust  func(*app.Config)                                                    // changes the configuration, if set
 }
 
-// clock is the time as the server sees it.
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func newClock() *clock { return &clock{now: time.Unix(1_800_000_042, 0)} }
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) advance(by time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(by)
-}
+func newClock() *clocktest.Clock { return clocktest.At(time.Unix(1_800_000_042, 0)) }
 
 // logBuffer keeps the log as it would be written.
 type logBuffer struct {
@@ -186,7 +169,7 @@ func setup(t testing.TB) *world {
 }
 
 // start opens a server on a database that has a group and a person.
-func start(t testing.TB, path string, clock *clock) *world {
+func start(t testing.TB, path string, clock *clocktest.Clock) *world {
 	t.Helper()
 	return startWith(t, &world{t: t, path: path, clock: clock, log: &logBuffer{}})
 }

@@ -225,18 +225,18 @@ func TestVerification(t *testing.T) {
 		t.Errorf("claims %v", got[0])
 	}
 	crypto.poll(id, members{"ack": []string{got[0]["jti"].(string)}})
-	w.clock.advance(29 * time.Second)
+	w.clock.Advance(29 * time.Second)
 	a := crypto.refused("too soon", http.StatusTooManyRequests, oauth.TemporarilyUnavailable, http.MethodPost, "/ssf/verify", members{"stream_id": id})
 	if a.header.Get("Retry-After") != "1" {
 		t.Errorf("Retry-After %q", a.header.Get("Retry-After"))
 	}
-	w.clock.advance(time.Second)
+	w.clock.Advance(time.Second)
 	verify(members{"stream_id": id})
 	got = crypto.sets(id)[oauth.EventVerification]
 	if len(got) != 1 || len(got[0]["events"].(members)[oauth.EventVerification].(members)) != 0 {
 		t.Errorf("without state came %v", got)
 	}
-	w.clock.advance(time.Minute)
+	w.clock.Advance(time.Minute)
 	for name, form := range map[string]members{"no stream": {"state": "x"}, "a long state": {"stream_id": id, "state": strings.Repeat("x", 1025)}, "a number": {"stream_id": id, "state": 1}} {
 		crypto.refused(name, http.StatusBadRequest, oauth.InvalidRequest, http.MethodPost, "/ssf/verify", form)
 	}

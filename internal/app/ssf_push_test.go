@@ -79,7 +79,7 @@ func TestVerificationByPush(t *testing.T) {
 	id := crypto.makeStream(box.delivery("Bearer let-me-in"))
 	verify := func(form members) pushed {
 		t.Helper()
-		w.clock.advance(30 * time.Second)
+		w.clock.Advance(30 * time.Second)
 		crypto = w.receiver("crypto.worker")
 		form["stream_id"] = id
 		crypto.want(http.StatusNoContent, http.MethodPost, "/ssf/verify", form)

@@ -133,7 +133,7 @@ func TestStreamRequestsThatAreRefused(t *testing.T) {
 
 	nobody, expired := w.receiver("crypto.worker"), w.receiver("crypto.worker")
 	nobody.token = "invalid"
-	w.clock.advance(time.Hour)
+	w.clock.Advance(time.Hour)
 	crypto = w.receiver("crypto.worker")
 	bodies := map[string]any{
 		http.MethodPost: pollDelivery, http.MethodPatch: members{"stream_id": id}, http.MethodPut: members{"stream_id": id, "delivery": pollDelivery["delivery"]},

@@ -25,7 +25,7 @@ func (e *engine) queue(n int) {
 			who := account.Ref{Gen: 1}
 			copy(who.Handle[:], fmt.Sprintf("%012d", i))
 			list = append(list, courier.Publication{
-				Event: event, ID: fmt.Sprint("sale-", i), Subject: who, HappenedAt: e.clock.now(), Data: json.RawMessage(`{"item":4711,"price":3200}`),
+				Event: event, ID: fmt.Sprint("sale-", i), Subject: who, HappenedAt: e.clock.Now(), Data: json.RawMessage(`{"item":4711,"price":3200}`),
 			})
 		}
 		e.hand(list)
@@ -71,7 +71,7 @@ func BenchmarkLookAtALongQueue(b *testing.B) {
 				INSERT INTO delivery (seq, stream, id, type, key, sealed, state, attempts, due_at, created_at, settled_at, fault)
 				SELECT n + (SELECT COALESCE(MAX(seq), 0) FROM delivery), 'stream-crypto.backend', $2 || n, 'x', randomblob(8), zeroblob(300), $2, 0,
 					CASE WHEN $2 = 'pending' THEN $3 END, $3, CASE WHEN $2 <> 'pending' THEN $3 END, '' FROM numbers`,
-				n, state, db.Millis(e.clock.now()))
+				n, state, db.Millis(e.clock.Now()))
 			return err
 		})
 	}
@@ -80,7 +80,7 @@ func BenchmarkLookAtALongQueue(b *testing.B) {
 	b.Run("due", func(b *testing.B) {
 		for b.Loop() {
 			e.must(e.DB.Read(e.ctx, func(tx *db.Tx) error {
-				due, err := outbox.Due(e.ctx, tx, "stream-crypto.backend", e.clock.now(), 32)
+				due, err := outbox.Due(e.ctx, tx, "stream-crypto.backend", e.clock.Now(), 32)
 				if len(due) != 32 {
 					b.Fatal(len(due))
 				}
@@ -101,7 +101,7 @@ func BenchmarkLookAtALongQueue(b *testing.B) {
 		for b.Loop() {
 			e.update(func(tx *db.Tx) error {
 				seqs := []int64{seq, seq + 1, seq + 2, seq + 3, seq + 4, seq + 5, seq + 6, seq + 7}
-				return outbox.Done(e.ctx, tx, e.clock.now().Add(time.Second), seqs)
+				return outbox.Done(e.ctx, tx, e.clock.Now().Add(time.Second), seqs)
 			})
 			seq += 8
 		}

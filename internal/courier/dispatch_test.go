@@ -33,7 +33,7 @@ func TestPushedSET(t *testing.T) {
 	if len(sets) != 1 {
 		t.Fatalf("%d came", len(sets))
 	}
-	at := float64(e.clock.now().Unix())
+	at := float64(e.clock.Now().Unix())
 	want := map[string]any{
 		"iss": loopbackIssuer, "aud": "pay", "iat": at, "toe": at, "jti": e.Mint.EventID("market", "pay", "teapot"),
 		"sub_id": map[string]any{"format": "iss_sub", "iss": loopbackIssuer, "sub": e.subject("pay", 0)},
@@ -89,7 +89,7 @@ func TestPushedWithIDToken(t *testing.T) {
 		e.must(json.Unmarshal(claims, &token))
 		body := map[string]any{}
 		e.must(json.Unmarshal([]byte(one.body), &body))
-		if one.header.Get("Content-Type") != "application/json" || token.Audience[0] != "pay" || token.ExpiresAt != e.clock.now().Unix()+120 {
+		if one.header.Get("Content-Type") != "application/json" || token.Audience[0] != "pay" || token.ExpiresAt != e.clock.Now().Unix()+120 {
 			t.Errorf("header %v, claims %s", one.header, claims)
 		}
 		for eventType, bound := range token.Events {
@@ -158,7 +158,7 @@ func TestAnswers(t *testing.T) {
 				switch test.retryAfter {
 				case "":
 				case "date":
-					w.Header().Set("Retry-After", e.clock.now().Add(100*time.Second).Format(http.TimeFormat))
+					w.Header().Set("Retry-After", e.clock.Now().Add(100*time.Second).Format(http.TimeFormat))
 				default:
 					w.Header().Set("Retry-After", test.retryAfter)
 				}
@@ -238,9 +238,9 @@ func TestTheSameEventAgain(t *testing.T) {
 	if len(first) != 1 {
 		t.Fatalf("%d came", len(first))
 	}
-	e.clock.pass(time.Hour)
+	e.clock.Advance(time.Hour)
 	e.update(func(tx *db.Tx) error {
-		_, n, err := outbox.Replay(e.ctx, tx, e.clock.now(), e.clock.now().Add(-2*time.Hour), s.ID, 0, 10)
+		_, n, err := outbox.Replay(e.ctx, tx, e.clock.Now(), e.clock.Now().Add(-2*time.Hour), s.ID, 0, 10)
 		if n != 1 {
 			t.Errorf("%d are replayed", n)
 		}
@@ -261,7 +261,7 @@ func TestPausedHoldsAndDisabledDrops(t *testing.T) {
 	pay, crypto := newReceiver(t), newReceiver(t)
 	paused, disabled := e.stream("pay.backend", pay), e.stream("crypto.backend", crypto)
 	status := func(id string, status courier.StreamStatus) {
-		e.update(func(tx *db.Tx) error { return courier.WriteStatus(e.ctx, tx, id, status, e.clock.now()) })
+		e.update(func(tx *db.Tx) error { return courier.WriteStatus(e.ctx, tx, id, status, e.clock.Now()) })
 	}
 	status(paused.ID, courier.StreamPaused)
 	status(disabled.ID, courier.StreamDisabled)
@@ -276,7 +276,7 @@ func TestPausedHoldsAndDisabledDrops(t *testing.T) {
 	e.wantStanding(paused.ID, 30, 0)
 	e.wantStanding(disabled.ID, 0, 0)
 
-	e.clock.pass(time.Hour)
+	e.clock.Advance(time.Hour)
 	status(paused.ID, courier.StreamEnabled)
 	status(disabled.ID, courier.StreamEnabled)
 	e.tick()
@@ -305,12 +305,12 @@ func TestEntitlementIsAskedWhenSending(t *testing.T) {
 	pay := newReceiver(t)
 	s := e.stream("pay.backend", pay)
 	e.update(func(tx *db.Tx) error {
-		return courier.WriteStatus(e.ctx, tx, s.ID, courier.StreamPaused, e.clock.now())
+		return courier.WriteStatus(e.ctx, tx, s.ID, courier.StreamPaused, e.clock.Now())
 	})
 	e.sold(0, "teapot")
 	e.regroup("receivers: [pay, crypto, partner] }\n  - { publisher: market, types: [item.seen]", "receivers: [crypto, partner] }\n  - { publisher: market, types: [item.seen]")
 	e.update(func(tx *db.Tx) error {
-		return courier.WriteStatus(e.ctx, tx, s.ID, courier.StreamEnabled, e.clock.now())
+		return courier.WriteStatus(e.ctx, tx, s.ID, courier.StreamEnabled, e.clock.Now())
 	})
 	e.tick()
 	if n := len(pay.take()); n != 0 {

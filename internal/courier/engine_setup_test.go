@@ -6,12 +6,12 @@ import (
 	"log/slog"
 	"net/netip"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/sekisho-id/sekisho/internal/account"
 	"github.com/sekisho-id/sekisho/internal/audit"
+	"github.com/sekisho-id/sekisho/internal/clocktest"
 	"github.com/sekisho-id/sekisho/internal/courier"
 	"github.com/sekisho-id/sekisho/internal/db"
 	"github.com/sekisho-id/sekisho/internal/dbtest"
@@ -71,26 +71,9 @@ type engine struct {
 	t      testing.TB
 	ctx    context.Context
 	dsn    string
-	clock  *engineClock
+	clock  *clocktest.Clock
 	logout *receiver
 	people []*account.Account
-}
-
-type engineClock struct {
-	mu sync.Mutex
-	at time.Time
-}
-
-func (c *engineClock) now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.at
-}
-
-func (c *engineClock) pass(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.at = c.at.Add(d)
 }
 
 func openEngine(t testing.TB) *engine { return openEngineAt(t, loopbackIssuer) }
@@ -99,7 +82,7 @@ func openEngineAt(t testing.TB, issuer string) *engine {
 	t.Helper()
 	e := &engine{
 		t: t, ctx: t.Context(), dsn: dbtest.DSN(t), logout: newReceiver(t),
-		clock: &engineClock{at: time.Unix(1_800_000_000, 0).UTC()},
+		clock: clocktest.At(time.Unix(1_800_000_000, 0).UTC()),
 	}
 	e.Courier = e.process(issuer, true)
 	for _, name := range []string{"aiko", "ben"} {
@@ -116,7 +99,7 @@ func (e *engine) process(issuer string, first bool) *courier.Courier {
 	database, err := db.Open(e.ctx, e.dsn)
 	e.must(err)
 	e.t.Cleanup(func() { _ = database.Close() })
-	now := e.clock.now
+	now := e.clock.Now
 	keys, err := keyring.Open(e.ctx, keyring.Config{DB: database, KEK: make([]byte, 32), Now: now})
 	e.must(err)
 	reg, err := registry.Open(e.ctx, registry.Config{DB: database, Now: now})
@@ -181,7 +164,7 @@ func (e *engine) stream(client string, to *receiver, change ...func(*courier.Str
 	subsystem, _, _ := strings.Cut(client, ".")
 	s := &courier.Stream{
 		ID: "stream-" + client, Client: client, Receiver: subsystem, Method: oauth.DeliveryPush, Endpoint: to.URL + "/events",
-		Status: courier.StreamEnabled, CreatedAt: e.clock.now(), UpdatedAt: e.clock.now(),
+		Status: courier.StreamEnabled, CreatedAt: e.clock.Now(), UpdatedAt: e.clock.Now(),
 	}
 	for _, change := range change {
 		change(s)
@@ -200,7 +183,7 @@ func (e *engine) sold(person int, ids ...string) {
 	var list []courier.Publication
 	for _, id := range ids {
 		list = append(list, courier.Publication{
-			Event: event, ID: id, Subject: e.people[person].Ref, HappenedAt: e.clock.now(), Data: json.RawMessage(`{"item":"` + id + `"}`),
+			Event: event, ID: id, Subject: e.people[person].Ref, HappenedAt: e.clock.Now(), Data: json.RawMessage(`{"item":"` + id + `"}`),
 		})
 	}
 	e.hand(list)
@@ -216,7 +199,7 @@ func (e *engine) signIn(person int, clients ...string) *grant.Session {
 	e.t.Helper()
 	var session *grant.Session
 	e.update(func(tx *db.Tx) (err error) {
-		session, _, err = e.Grants.StartSession(e.ctx, tx, e.people[person].ID, grant.SignIn{AuthTime: e.clock.now()})
+		session, _, err = e.Grants.StartSession(e.ctx, tx, e.people[person].ID, grant.SignIn{AuthTime: e.clock.Now()})
 		return err
 	})
 	for _, client := range clients {
@@ -242,7 +225,7 @@ func (e *engine) tick() { e.Tick(e.ctx) }
 
 // after lets time pass and ticks.
 func (e *engine) after(d time.Duration) {
-	e.clock.pass(d)
+	e.clock.Advance(d)
 	e.tick()
 }
 

@@ -44,7 +44,7 @@ func TestWhatHappensToAnAccountIsTold(t *testing.T) {
 	e.stream("crypto.backend", crypto)
 	person := e.people[0]
 	subject := issSub(e.subject("crypto", 0))
-	at := func() float64 { return float64(e.clock.now().Unix()) }
+	at := func() float64 { return float64(e.clock.Now().Unix()) }
 	by := func(who string, more ...string) map[string]any {
 		payload := map[string]any{"event_timestamp": at(), "initiating_entity": who}
 		for i := 0; i < len(more); i += 2 {
@@ -295,7 +295,7 @@ func TestEachHappeningIsToldOnce(t *testing.T) {
 	e.update(func(tx *db.Tx) error {
 		for range sessions {
 			err := outbox.Append(e.ctx, tx, outbox.Happening{
-				Type: oauth.EventCredentialChange, Handle: e.people[0].Ref.Handle, Gen: 1, At: e.clock.now(),
+				Type: oauth.EventCredentialChange, Handle: e.people[0].Ref.Handle, Gen: 1, At: e.clock.Now(),
 				Payload: outbox.About(outbox.ByUser, "", nil),
 			})
 			if err != nil {
@@ -309,7 +309,7 @@ func TestEachHappeningIsToldOnce(t *testing.T) {
 		running.Go(func() { process.Tick(e.ctx) })
 	}
 	running.Wait()
-	e.clock.pass(4 * time.Second)
+	e.clock.Advance(4 * time.Second)
 	for _, process := range processes {
 		process.Tick(e.ctx)
 	}

@@ -71,7 +71,7 @@ func TestAStreamThatDoesNotWorkWaits(t *testing.T) {
 	}
 	e.tick()
 	stream := e.load(s.ID)
-	if stream.Failures != 1 || stream.FailingSince.IsZero() || !stream.RetryAt.After(e.clock.now()) {
+	if stream.Failures != 1 || stream.FailingSince.IsZero() || !stream.RetryAt.After(e.clock.Now()) {
 		t.Errorf("failures %d, retry at %v", stream.Failures, stream.RetryAt)
 	}
 	tries := func() (n int) {
@@ -120,12 +120,12 @@ func TestAStreamNobodyLooksAfterIsPaused(t *testing.T) {
 	pay.answers(http.StatusNotFound)
 	s := e.stream("pay.backend", pay)
 	e.sold(0, "teapot")
-	began := e.clock.now()
-	for e.load(s.ID).Status == courier.StreamEnabled && e.clock.now().Sub(began) < 72*time.Hour {
+	began := e.clock.Now()
+	for e.load(s.ID).Status == courier.StreamEnabled && e.clock.Now().Sub(began) < 72*time.Hour {
 		e.after(30 * time.Minute)
 	}
 	paused := e.load(s.ID)
-	if took := e.clock.now().Sub(began); paused.Status != courier.StreamPaused || took < 24*time.Hour || took > 32*time.Hour {
+	if took := e.clock.Now().Sub(began); paused.Status != courier.StreamPaused || took < 24*time.Hour || took > 32*time.Hour {
 		t.Errorf("%s after %s", paused.Status, took)
 	}
 	if paused.Reason != "The endpoint answered 404 for 24 hours." {
@@ -145,7 +145,7 @@ func TestAStreamNobodyLooksAfterIsPaused(t *testing.T) {
 		t.Error("a paused stream sends")
 	}
 	e.update(func(tx *db.Tx) error {
-		changed, err := courier.ChangeStatus(e.ctx, tx, s.ID, courier.StreamEnabled, "operator", e.clock.now())
+		changed, err := courier.ChangeStatus(e.ctx, tx, s.ID, courier.StreamEnabled, "operator", e.clock.Now())
 		if !changed {
 			t.Error("the status did not change")
 		}
@@ -175,7 +175,7 @@ func TestAnEventThatFailsForDaysIsDead(t *testing.T) {
 	}
 	pay.answers(http.StatusAccepted)
 	e.update(func(tx *db.Tx) error {
-		_, err := outbox.Resend(e.ctx, tx, e.clock.now(), s.ID, nil, 10)
+		_, err := outbox.Resend(e.ctx, tx, e.clock.Now(), s.ID, nil, 10)
 		return err
 	})
 	pay.take()

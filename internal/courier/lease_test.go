@@ -27,13 +27,13 @@ func TestLeasesAreTakenOver(t *testing.T) {
 
 	// The first is killed; it does not even give its leases back.
 	e.sold(0, "teapot")
-	e.clock.pass(7 * time.Second)
+	e.clock.Advance(7 * time.Second)
 	other.Tick(e.ctx)
 	if n := len(pay.take()); n != 0 {
 		t.Errorf("%d were sent before the lease had run out", n)
 	}
 	for range 6 { // the ticks of three seconds
-		e.clock.pass(time.Second / 2)
+		e.clock.Advance(time.Second / 2)
 		other.Tick(e.ctx)
 	}
 	e.wantItems("after ten seconds", pay.take(), "teapot")
@@ -50,7 +50,7 @@ func TestProcessesShare(t *testing.T) {
 	held := func(wantFirst, wantSecond int) {
 		t.Helper()
 		for range 5 {
-			e.clock.pass(3 * time.Second)
+			e.clock.Advance(3 * time.Second)
 			first.Tick(e.ctx)
 			second.Tick(e.ctx)
 		}
@@ -61,7 +61,7 @@ func TestProcessesShare(t *testing.T) {
 	held(8, 8)
 	third := e.process("", false)
 	for range 5 {
-		e.clock.pass(3 * time.Second)
+		e.clock.Advance(3 * time.Second)
 		for _, process := range []*courier.Courier{first, second, third} {
 			process.Tick(e.ctx)
 		}
@@ -90,7 +90,7 @@ func TestACrashBetweenDeliveryAndRecord(t *testing.T) {
 	go func() { defer close(stuck); e.tick() }()
 	<-came // it is at the receiver, and this process hears nothing any more
 
-	e.clock.pass(10 * time.Second)
+	e.clock.Advance(10 * time.Second)
 	other := e.process("", false)
 	pay.answers(http.StatusAccepted)
 	other.Tick(e.ctx)

@@ -40,7 +40,7 @@ func TestBackChannelLogout(t *testing.T) {
 	e.must(err)
 	var got map[string]any
 	e.must(json.Unmarshal(claims, &got))
-	at := float64(e.clock.now().Unix())
+	at := float64(e.clock.Now().Unix())
 	sector := e.subsystem("shop").Sector
 	want := map[string]any{
 		"iss": loopbackIssuer, "sub": e.subject("shop", 0), "aud": "shop.web", "iat": at, "exp": at + 120, "jti": got["jti"],
@@ -80,7 +80,7 @@ func TestBackChannelLogoutIsTriedForTenMinutes(t *testing.T) {
 			}
 			e.must(json.Unmarshal(claims, &token))
 			jtis[token.ID] = true
-			if e.clock.now().Unix() > token.Exp {
+			if e.clock.Now().Unix() > token.Exp {
 				t.Error("the token has expired")
 			}
 		}

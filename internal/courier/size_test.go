@@ -26,7 +26,7 @@ func TestTheLargestEventIsSent(t *testing.T) {
 	data := `{"text":"` + strings.Repeat("x", courier.MaxData-len(`{"text":""}`)) + `"}`
 	e.hand([]courier.Publication{{
 		Event: event, ID: strings.Repeat("i", courier.MaxEventID), Subject: e.people[0].Ref, People: people,
-		HappenedAt: e.clock.now(), Data: json.RawMessage(data),
+		HappenedAt: e.clock.Now(), Data: json.RawMessage(data),
 	}})
 	e.tick()
 	if sets := e.readSETs(crypto.take()); len(sets) != 1 {

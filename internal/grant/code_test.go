@@ -19,7 +19,7 @@ func TestRedeemGivesTheGrant(t *testing.T) {
 	w := setup(t)
 	u := w.signUp("u@example.com")
 	s, _ := w.signIn(u)
-	w.clock.pass(5 * time.Minute)
+	w.clock.Advance(5 * time.Minute)
 	a := ask(s, offline)
 	a.ExactAuthTime = true
 	a.Claims = `{"userinfo":{"name":{"essential":true}}}`
@@ -27,7 +27,7 @@ func TestRedeemGivesTheGrant(t *testing.T) {
 	if !strings.HasPrefix(code, "sek_ac_") || len(code) != 7+43 {
 		t.Errorf("code %q", code)
 	}
-	w.clock.pass(10 * time.Second)
+	w.clock.Advance(10 * time.Second)
 	g, token := w.redeem(right(code))
 	want := &grant.Grant{
 		ID:            g.ID,
@@ -43,8 +43,8 @@ func TestRedeemGivesTheGrant(t *testing.T) {
 		AMR:           []string{"pwd"},
 		Nonce:         a.Nonce,
 		Claims:        a.Claims,
-		CreatedAt:     w.clock.now().Add(-10 * time.Second),
-		ExpiresAt:     w.clock.now().Add(14 * 24 * time.Hour),
+		CreatedAt:     w.clock.Now().Add(-10 * time.Second),
+		ExpiresAt:     w.clock.Now().Add(14 * 24 * time.Hour),
 	}
 	if !reflect.DeepEqual(g, want) {
 		t.Errorf("got %+v\nwant %+v", g, want)
@@ -66,7 +66,7 @@ func TestRedeemWithoutRefreshToken(t *testing.T) {
 	r := right(w.authorize(ask(s)))
 	r.Refresh = false
 	g, token := w.redeem(r)
-	if token != "" || !g.ExpiresAt.Equal(w.clock.now().Add(10*time.Minute)) {
+	if token != "" || !g.ExpiresAt.Equal(w.clock.Now().Add(10*time.Minute)) {
 		t.Errorf("token %q, grant until %v", token, g.ExpiresAt)
 	}
 }
@@ -181,12 +181,12 @@ func TestCodeLivesForAMinute(t *testing.T) {
 		w := setup(t)
 		s, _ := w.signIn(w.signUp("u@example.com"))
 		first, second := w.authorize(ask(s)), w.authorize(ask(s))
-		w.clock.pass(time.Minute - time.Millisecond)
+		w.clock.Advance(time.Minute - time.Millisecond)
 		if restart {
 			w.restart()
 		}
 		w.redeem(right(first))
-		w.clock.pass(time.Millisecond)
+		w.clock.Advance(time.Millisecond)
 		w.redeemFails(right(second), grant.ErrExpired)
 	}
 }
@@ -203,7 +203,7 @@ func TestSecondUse(t *testing.T) {
 			bystander, _ := w.granted(s)
 			code := w.authorize(ask(s))
 			g, token := w.redeem(right(code))
-			w.clock.pass(wait)
+			w.clock.Advance(wait)
 			if err := w.grants.Sweep(w.ctx); err != nil {
 				t.Fatal(err)
 			}

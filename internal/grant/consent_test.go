@@ -74,7 +74,7 @@ func TestConsentIsRemembered(t *testing.T) {
 		t.Errorf("before any consent: %v", got)
 	}
 	w.consent(s, partner, grant.Scopes{issuer: {"openid"}, market: {"items.read"}})
-	w.clock.pass(time.Hour)
+	w.clock.Advance(time.Hour)
 	w.consent(s, partner, grant.Scopes{market: {"items.read", "items.write"}})
 	w.consent(s, ios, grant.Scopes{issuer: {"email"}})
 	w.restart()
@@ -96,8 +96,8 @@ func TestConsentIsRemembered(t *testing.T) {
 		return err
 	})
 	wantList := []grant.Consent{
-		{AccountID: s.AccountID, ClientID: partner, Scopes: want, GrantedAt: w.clock.now()},
-		{AccountID: s.AccountID, ClientID: ios, Scopes: grant.Scopes{issuer: {"email"}}, GrantedAt: w.clock.now()},
+		{AccountID: s.AccountID, ClientID: partner, Scopes: want, GrantedAt: w.clock.Now()},
+		{AccountID: s.AccountID, ClientID: ios, Scopes: grant.Scopes{issuer: {"email"}}, GrantedAt: w.clock.Now()},
 	}
 	if !reflect.DeepEqual(list, wantList) {
 		t.Errorf("got %+v\nwant %+v", list, wantList)
@@ -145,7 +145,7 @@ func TestHoldersAmong(t *testing.T) {
 		return s
 	}
 	w.authorize(ask(session(expired), by(partner)))
-	w.clock.pass(time.Minute)
+	w.clock.Advance(time.Minute)
 	w.consent(session(consents), partner, grant.Scopes{issuer: {"openid"}})
 	w.granted(session(grants), by(partner))
 	over, _ := w.granted(session(ended), by(partner))
@@ -177,8 +177,8 @@ func TestOpenNeedsItsRooms(t *testing.T) {
 	w := setup(t)
 	for _, c := range []grant.Config{
 		{},
-		{People: w.people, Now: w.clock.now},
-		{DB: w.db, Now: w.clock.now},
+		{People: w.people, Now: w.clock.Now},
+		{DB: w.db, Now: w.clock.Now},
 		{DB: w.db, People: w.people},
 	} {
 		if _, err := grant.Open(w.ctx, c); err == nil {
@@ -188,7 +188,7 @@ func TestOpenNeedsItsRooms(t *testing.T) {
 	if err := w.db.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := grant.Open(w.ctx, grant.Config{DB: w.db, People: w.people, Now: w.clock.now}); !errors.Is(err, db.ErrUnavailable) {
+	if _, err := grant.Open(w.ctx, grant.Config{DB: w.db, People: w.people, Now: w.clock.Now}); !errors.Is(err, db.ErrUnavailable) {
 		t.Errorf("opened without a database: %v", err)
 	}
 }

@@ -16,7 +16,7 @@ import (
 func everything(w *world) map[string]func() error {
 	u := w.signUp("u@example.com")
 	s, cookie := w.signIn(u)
-	w.clock.pass(30 * time.Second)
+	w.clock.Advance(30 * time.Second)
 	g, token := w.granted(s)
 	_, old := w.granted(s)
 	w.refresh(rotate(old))
@@ -36,7 +36,7 @@ func everything(w *world) map[string]func() error {
 	}
 	wrong := right(code)
 	wrong.Verifier = ""
-	w.clock.pass(30 * time.Second)
+	w.clock.Advance(30 * time.Second)
 	return map[string]func() error{
 		"start": in(func(tx *db.Tx) error {
 			_, _, err := w.grants.StartSession(w.ctx, tx, u.ID, w.password())

@@ -109,7 +109,7 @@ func TestRotation(t *testing.T) {
 func (w *world) tell(family []string, steps []step, restart bool) []string {
 	w.Helper()
 	for i, step := range steps {
-		w.clock.pass(step.wait)
+		w.clock.Advance(step.wait)
 		if restart {
 			w.restart()
 		}
@@ -175,20 +175,20 @@ func TestKeptToken(t *testing.T) {
 	g, token := w.granted(s)
 	keep := grant.RefreshRequest{Token: token, ClientID: web}
 	for range 6 {
-		w.clock.pass(13 * 24 * time.Hour)
+		w.clock.Advance(13 * 24 * time.Hour)
 		if got := w.refresh(keep); got != token {
 			t.Fatal("the token changed")
 		}
 	}
-	w.clock.pass(12*24*time.Hour - time.Millisecond)
+	w.clock.Advance(12*24*time.Hour - time.Millisecond)
 	last, _, err := w.grants.Refresh(w.ctx, keep)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := w.clock.now().Add(10 * time.Minute); last.ID != g.ID || !last.ExpiresAt.Equal(want) {
+	if want := w.clock.Now().Add(10 * time.Minute); last.ID != g.ID || !last.ExpiresAt.Equal(want) {
 		t.Errorf("grant %d until %v; want until its last access token has expired, %v", last.ID, last.ExpiresAt, want)
 	}
-	w.clock.pass(time.Millisecond)
+	w.clock.Advance(time.Millisecond)
 	w.refreshFails(keep, grant.ErrExpired)
 }
 
@@ -197,7 +197,7 @@ func TestKeptTokenIdleTooLong(t *testing.T) {
 	w := setup(t)
 	s, _ := w.signIn(w.signUp("u@example.com"))
 	_, token := w.granted(s)
-	w.clock.pass(14 * 24 * time.Hour)
+	w.clock.Advance(14 * 24 * time.Hour)
 	w.refreshFails(grant.RefreshRequest{Token: token, ClientID: web}, grant.ErrExpired)
 }
 

@@ -12,9 +12,9 @@ import (
 // restored tells that the database was restored, a moment later.
 func (w *world) restored() {
 	w.Helper()
-	w.clock.pass(time.Second)
+	w.clock.Advance(time.Second)
 	w.update(func(tx *db.Tx) error { return w.grants.Restored(w.ctx, tx) })
-	w.clock.pass(time.Second)
+	w.clock.Advance(time.Second)
 }
 
 // TestWhatMayBeUsedOnceIsVoidAfterARestore: a code and a rotating refresh token

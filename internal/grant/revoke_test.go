@@ -49,7 +49,7 @@ func TestRevokedKeys(t *testing.T) {
 		t.Error("one of several keys is not found")
 	}
 
-	w.clock.pass(10*time.Minute - time.Millisecond)
+	w.clock.Advance(10*time.Minute - time.Millisecond)
 	if err := w.grants.Sweep(w.ctx); err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +59,7 @@ func TestRevokedKeys(t *testing.T) {
 			t.Errorf("%+v: forgotten while an access token may be alive", test.r)
 		}
 	}
-	w.clock.pass(time.Millisecond)
+	w.clock.Advance(time.Millisecond)
 	if err := w.grants.Sweep(w.ctx); err != nil {
 		t.Fatal(err)
 	}
@@ -77,9 +77,9 @@ func TestRevokedAgainIsRememberedLonger(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
 	w.revoke(grant.Revocation{Root: 1})
-	w.clock.pass(9 * time.Minute)
+	w.clock.Advance(9 * time.Minute)
 	w.revoke(grant.Revocation{Root: 1})
-	w.clock.pass(9 * time.Minute)
+	w.clock.Advance(9 * time.Minute)
 	if err := w.grants.Sweep(w.ctx); err != nil {
 		t.Fatal(err)
 	}
@@ -301,7 +301,7 @@ func TestSweepKeepsTablesBounded(t *testing.T) {
 	if got, want := rows(), [6]int{many + 2, many + 2, many + 2, 2, many + 1, 0}; got != want {
 		t.Fatalf("rows %v; want %v", got, want)
 	}
-	w.clock.pass(time.Hour)
+	w.clock.Advance(time.Hour)
 	if err := w.grants.Sweep(w.ctx); err != nil {
 		t.Fatal(err)
 	}

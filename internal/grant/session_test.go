@@ -26,7 +26,7 @@ func TestSessionIsFoundByItsCookie(t *testing.T) {
 	if !reflect.DeepEqual(started, loaded) {
 		t.Errorf("loaded %+v; started %+v", loaded, started)
 	}
-	if loaded.AccountID != u.ID || loaded.Ref != u.Ref || loaded.ACR != "aal1" || !loaded.AuthTime.Equal(w.clock.now()) {
+	if loaded.AccountID != u.ID || loaded.Ref != u.Ref || loaded.ACR != "aal1" || !loaded.AuthTime.Equal(w.clock.Now()) {
 		t.Errorf("loaded %+v", loaded)
 	}
 	for _, other := range []string{"", cookie[1:], cookie + "A", "sek_ss_"} {
@@ -59,7 +59,7 @@ func TestSessionLimits(t *testing.T) {
 			w := setup(t)
 			_, cookie := w.signIn(w.signUp("u@example.com"))
 			for range test.visits {
-				w.clock.pass(step)
+				w.clock.Advance(step)
 				s, err := w.load(cookie)
 				if err != nil {
 					t.Fatal(err)
@@ -69,7 +69,7 @@ func TestSessionLimits(t *testing.T) {
 				}
 			}
 			w.restart()
-			w.clock.pass(test.then)
+			w.clock.Advance(test.then)
 			if _, err := w.load(cookie); !errors.Is(err, test.want) {
 				t.Errorf("got %v; want %v", err, test.want)
 			}
@@ -81,7 +81,7 @@ func TestTouchWritesOnceAMinute(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
 	_, cookie := w.signIn(w.signUp("u@example.com"))
-	began := w.clock.now()
+	began := w.clock.Now()
 	visit := func() time.Time {
 		s, err := w.load(cookie)
 		if err == nil {
@@ -95,13 +95,13 @@ func TestTouchWritesOnceAMinute(t *testing.T) {
 		}
 		return s.SeenAt
 	}
-	w.clock.pass(time.Minute - time.Millisecond)
+	w.clock.Advance(time.Minute - time.Millisecond)
 	if seen := visit(); !seen.Equal(began) {
 		t.Errorf("seen at %v after less than a minute; want %v", seen, began)
 	}
-	w.clock.pass(time.Millisecond)
-	if seen := visit(); !seen.Equal(w.clock.now()) {
-		t.Errorf("seen at %v after a minute; want %v", seen, w.clock.now())
+	w.clock.Advance(time.Millisecond)
+	if seen := visit(); !seen.Equal(w.clock.Now()) {
+		t.Errorf("seen at %v after a minute; want %v", seen, w.clock.Now())
 	}
 }
 
@@ -111,7 +111,7 @@ func TestTouchDoesNotBringASessionBack(t *testing.T) {
 	ended, _ := w.signIn(w.signUp("u@example.com"))
 	idle, _ := w.signIn(w.signUp("v@example.com"))
 	w.update(func(tx *db.Tx) error { return w.grants.EndSession(w.ctx, tx, ended.ID) })
-	w.clock.pass(time.Hour)
+	w.clock.Advance(time.Hour)
 	for name, s := range map[string]*grant.Session{"ended": ended, "run out": idle} {
 		if err := w.grants.TouchSession(w.ctx, s); !errors.Is(err, grant.ErrNoSession) {
 			t.Errorf("%s: touch gave %v", name, err)
@@ -135,7 +135,7 @@ func TestRenewedSession(t *testing.T) {
 	u := w.signUp("u@example.com")
 	s, old := w.signIn(u)
 	_, token := w.granted(s)
-	w.clock.pass(30 * time.Minute)
+	w.clock.Advance(30 * time.Minute)
 
 	var renewed *grant.Session
 	var cookie string
@@ -143,14 +143,14 @@ func TestRenewedSession(t *testing.T) {
 		renewed, cookie, err = w.grants.RenewSession(w.ctx, tx, s, w.password())
 		return err
 	})
-	if renewed.ID != s.ID || !renewed.AuthTime.Equal(w.clock.now()) || cookie == old {
+	if renewed.ID != s.ID || !renewed.AuthTime.Equal(w.clock.Now()) || cookie == old {
 		t.Errorf("renewed to %+v", renewed)
 	}
 	if _, err := w.load(old); !errors.Is(err, grant.ErrNoSession) {
 		t.Errorf("old cookie value: %v", err)
 	}
 	w.refresh(rotate(token))
-	w.clock.pass(59 * time.Minute)
+	w.clock.Advance(59 * time.Minute)
 	if got, err := w.load(cookie); err != nil || !reflect.DeepEqual(got, renewed) {
 		t.Errorf("new cookie value: %+v, %v", got, err)
 	}
@@ -205,7 +205,7 @@ func TestRunOutSessionEndsNothingUntilSignOut(t *testing.T) {
 	w := setup(t)
 	s, _ := w.signIn(w.signUp("u@example.com"))
 	_, token := w.granted(s)
-	w.clock.pass(25 * time.Hour)
+	w.clock.Advance(25 * time.Hour)
 	if err := w.grants.Sweep(w.ctx); err != nil {
 		t.Fatal(err)
 	}
@@ -227,7 +227,7 @@ var gone = map[string]func(w *world, u *account.Account){
 		w.update(func(tx *db.Tx) error { return w.people.Delete(w.ctx, tx, u.ID, account.Origin{}) })
 	},
 	"password changed": func(w *world, u *account.Account) {
-		w.clock.pass(time.Second)
+		w.clock.Advance(time.Second)
 		err := w.people.ResetPassword(w.ctx, account.PasswordChange{AccountID: u.ID, New: "another battery staple 4711"})
 		if err != nil {
 			w.Fatal(err)

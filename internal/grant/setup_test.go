@@ -6,12 +6,12 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/sekisho-id/sekisho/internal/account"
 	"github.com/sekisho-id/sekisho/internal/audit"
+	"github.com/sekisho-id/sekisho/internal/clocktest"
 	"github.com/sekisho-id/sekisho/internal/db"
 	"github.com/sekisho-id/sekisho/internal/dbtest"
 	"github.com/sekisho-id/sekisho/internal/grant"
@@ -32,30 +32,12 @@ const (
 	challenge = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
 )
 
-// clock stands still until it is moved.
-type clock struct {
-	mu sync.Mutex
-	at time.Time
-}
-
-func (c *clock) now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.at
-}
-
-func (c *clock) pass(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.at = c.at.Add(d)
-}
-
 // world is a database with the rooms a grant needs.
 type world struct {
 	*testing.T
 	ctx    context.Context
 	path   string
-	clock  *clock
+	clock  *clocktest.Clock
 	db     *db.DB
 	people *account.People
 	grants *grant.Grants
@@ -67,7 +49,7 @@ func setup(t *testing.T) *world {
 		T:     t,
 		ctx:   t.Context(),
 		path:  dbtest.DSN(t),
-		clock: &clock{at: time.Date(2026, 4, 1, 9, 0, 0, 0, time.UTC)},
+		clock: clocktest.At(time.Date(2026, 4, 1, 9, 0, 0, 0, time.UTC)),
 	}
 	w.open()
 	t.Cleanup(func() { _ = w.db.Close() })
@@ -85,12 +67,12 @@ func (w *world) open() {
 		Hasher:     secret.NewHasher(secret.HasherConfig{Memory: 64, Time: 1}),
 		DeviceKey:  bytes.Repeat([]byte{7}, secret.KeySize),
 		Generation: 1,
-		Now:        w.clock.now,
+		Now:        w.clock.Now,
 	})
 	if err != nil {
 		w.Fatal(err)
 	}
-	w.grants, err = grant.Open(w.ctx, grant.Config{DB: w.db, People: w.people, Now: w.clock.now})
+	w.grants, err = grant.Open(w.ctx, grant.Config{DB: w.db, People: w.people, Now: w.clock.Now})
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -152,7 +134,7 @@ func (w *world) signIn(a *account.Account) (s *grant.Session, cookie string) {
 
 // password is a sign-in that happens now.
 func (w *world) password() grant.SignIn {
-	return grant.SignIn{AuthTime: w.clock.now(), ACR: "aal1", AMR: []string{"pwd"}}
+	return grant.SignIn{AuthTime: w.clock.Now(), ACR: "aal1", AMR: []string{"pwd"}}
 }
 
 func (w *world) load(cookie string) (s *grant.Session, err error) {

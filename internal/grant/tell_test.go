@@ -26,7 +26,7 @@ func (w *world) told() (told []outbox.Happening) {
 func sessionRevoked(w *world, u *account.Account, s *grant.Session, clients, known []string, payload map[string]any) outbox.Happening {
 	return outbox.Happening{
 		Type: oauth.EventSessionRevoked, Handle: u.Ref.Handle, Gen: u.Ref.Gen, Session: &s.ID,
-		Clients: clients, KnownTo: known, At: w.clock.now(), Payload: payload,
+		Clients: clients, KnownTo: known, At: w.clock.Now(), Payload: payload,
 	}
 }
 
@@ -65,7 +65,7 @@ func TestLogoutIsToldToClientsWithoutAGrant(t *testing.T) {
 	s, _ := w.signIn(u)
 	g, _ := w.granted(s)
 	w.update(func(tx *db.Tx) error { return w.grants.Revoke(w.ctx, tx, grant.Revocation{Grant: g.ID}) })
-	w.clock.pass(time.Minute)
+	w.clock.Advance(time.Minute)
 	w.update(func(tx *db.Tx) error { return w.grants.EndSession(w.ctx, tx, s.ID) })
 	w.wantTold(sessionRevoked(w, u, s, []string{web}, []string{}, map[string]any{
 		"initiating_entity": "user", "reason_admin": map[string]any{"en": "signed out"},
@@ -110,7 +110,7 @@ func TestClientsOf(t *testing.T) {
 	if list := clients(); !reflect.DeepEqual(list, []string{partner, web}) {
 		t.Errorf("%v", list)
 	}
-	w.clock.pass(100 * 24 * time.Hour)
+	w.clock.Advance(100 * 24 * time.Hour)
 	if list := clients(); !reflect.DeepEqual(list, []string{partner}) {
 		t.Errorf("after the grant has run out: %v", list)
 	}

@@ -57,9 +57,10 @@ var outside = map[string][]string{
 	"sdk/internal/issuer":     {"oauth", "sdk/internal/tracing"}, // metadata and keys, for both sides
 	"sdk/internal/tracing":    {},
 	"sdk/internal/cache":      {},
-	"sdk/internal/issuertest": {"oauth"},
+	"sdk/internal/issuertest": {"oauth", "internal/clocktest"},
 	"demo":                    {"oauth", "sdk/event", "sdk/rp", "sdk/rs"},
 	"internal/house":          {},
+	"internal/clocktest":      {},
 	"internal/dbtest":         {"internal/db"},
 	"internal/postgrestest":   {},
 	"internal/tracetest":      {},

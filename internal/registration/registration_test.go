@@ -5,11 +5,11 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/sekisho-id/sekisho/internal/audit"
+	"github.com/sekisho-id/sekisho/internal/clocktest"
 	"github.com/sekisho-id/sekisho/internal/db"
 	"github.com/sekisho-id/sekisho/internal/dbtest"
 	"github.com/sekisho-id/sekisho/internal/registration"
@@ -36,24 +36,7 @@ type bundle struct {
 	groups  *registry.Registry
 	audit   *audit.Log
 	db      *db.DB
-	clock   *clock
-}
-
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) advance(by time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(by)
+	clock   *clocktest.Clock
 }
 
 func setup(t testing.TB) *bundle {
@@ -63,7 +46,7 @@ func setup(t testing.TB) *bundle {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = database.Close() })
-	b := &bundle{db: database, clock: &clock{now: time.Unix(1_800_000_000, 0)}}
+	b := &bundle{db: database, clock: clocktest.At(time.Unix(1_800_000_000, 0))}
 	b.audit = audit.NewLog(database, b.clock.Now)
 	if b.groups, err = registry.Open(t.Context(), registry.Config{DB: database, Now: b.clock.Now}); err != nil {
 		t.Fatal(err)
@@ -98,7 +81,7 @@ func (b *bundle) send(t testing.TB, method, path, token, body string) *httptest.
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("Authorization", "Bearer "+token)
 	w := httptest.NewRecorder()
-	b.clock.advance(time.Second) // for the limit of one source
+	b.clock.Advance(time.Second) // for the limit of one source
 	b.handler.ServeHTTP(w, r)
 	return w
 }
@@ -174,7 +157,7 @@ func FuzzMetadata(f *testing.F) {
 	b := setup(f)
 	token, used := b.token(f), 0
 	f.Fuzz(func(t *testing.T, body string) {
-		b.clock.advance(15 * time.Minute) // five an hour are never too many
+		b.clock.Advance(15 * time.Minute) // five an hour are never too many
 		if used++; used%3 == 0 {
 			token = b.token(t)
 		}

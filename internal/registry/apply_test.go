@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sekisho-id/sekisho/internal/audit"
+	"github.com/sekisho-id/sekisho/internal/clocktest"
 	"github.com/sekisho-id/sekisho/internal/db"
 	"github.com/sekisho-id/sekisho/internal/dbtest"
 	"github.com/sekisho-id/sekisho/internal/registry"
@@ -19,29 +20,11 @@ import (
 
 var start = time.Date(2026, 4, 1, 12, 0, 0, 0, time.UTC)
 
-// clock is a clock that is set by hand.
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) set(now time.Time) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = now
-}
-
 // bundle is a registry on a database of its own.
 type bundle struct {
 	*registry.Registry
 	db      *db.DB
-	clock   *clock
+	clock   *clocktest.Clock
 	mu      sync.Mutex
 	removed []string // by Applies
 	refuse  error    // what the hook answers
@@ -49,7 +32,7 @@ type bundle struct {
 
 func setup(t testing.TB) *bundle {
 	t.Helper()
-	b := &bundle{clock: &clock{now: start}, db: openDB(t, dbtest.DSN(t))}
+	b := &bundle{clock: clocktest.At(start), db: openDB(t, dbtest.DSN(t))}
 	b.Registry = open(t, b.config())
 	return b
 }
@@ -326,9 +309,9 @@ func TestManyAppliesAtOnce(t *testing.T) {
 func TestOtherProcess(t *testing.T) {
 	t.Parallel()
 	path := dbtest.DSN(t)
-	here := open(t, registry.Config{DB: openDB(t, path), Now: (&clock{now: start}).Now})
+	here := open(t, registry.Config{DB: openDB(t, path), Now: (clocktest.At(start)).Now})
 	thereDB := openDB(t, path)
-	there := open(t, registry.Config{DB: thereDB, Now: (&clock{now: start}).Now})
+	there := open(t, registry.Config{DB: thereDB, Now: (clocktest.At(start)).Now})
 	seen := make(chan struct{}, 1)
 	thereDB.Watch("registry", func(context.Context) error {
 		select {

@@ -196,19 +196,19 @@ func TestAssertionIsGoodOnce(t *testing.T) {
 	}
 	// It stays used as long as it would be accepted, to the last second.
 	for _, later := range []time.Duration{0, time.Second, time.Minute, 5*time.Minute - time.Second} {
-		b.clock.set(start.Add(later))
+		b.clock.Set(start.Add(later))
 		if _, err := b.Authenticate(t.Context(), assertion(compact)); !errors.Is(err, registry.ErrReplayed) {
 			t.Errorf("after %s: %v, want ErrReplayed", later, err)
 		}
 	}
-	b.clock.set(start.Add(5 * time.Minute))
+	b.clock.Set(start.Add(5 * time.Minute))
 	if _, err := b.Authenticate(t.Context(), assertion(compact)); !errors.Is(err, registry.ErrAssertion) {
 		t.Errorf("after five minutes: %v, want ErrAssertion", err)
 	}
 	// And a clock that goes back does not bring it to life again.
-	b.clock.set(start.Add(10 * time.Minute))
+	b.clock.Set(start.Add(10 * time.Minute))
 	_, _ = b.Authenticate(t.Context(), assertion(sign(t, k.a, "a", "JWT", claims("later", "exp", start.Add(11*time.Minute).Unix()))))
-	b.clock.set(start)
+	b.clock.Set(start)
 	if _, err := b.Authenticate(t.Context(), assertion(compact)); !errors.Is(err, registry.ErrClientAuthentication) {
 		t.Errorf("after the clock went back: %v, want a refusal", err)
 	}
@@ -278,7 +278,7 @@ func TestAssertionsAreBounded(t *testing.T) {
 	if _, err := b.Authenticate(t.Context(), assertion(sign(t, k.b, "b", "JWT", claims("x", "iss", "shop.other", "sub", "shop.other")))); err != nil {
 		t.Errorf("another client: %v", err)
 	}
-	b.clock.set(start.Add(6 * time.Minute))
+	b.clock.Set(start.Add(6 * time.Minute))
 	if _, err := b.Authenticate(t.Context(), assertion(sign(t, k.a, "a", "JWT", claims("then", "exp", start.Add(7*time.Minute).Unix())))); err != nil {
 		t.Errorf("after its assertions have expired: %v", err)
 	}

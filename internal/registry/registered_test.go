@@ -140,7 +140,7 @@ func TestRegisteredClientsAreBounded(t *testing.T) {
 	var last registry.Registration
 	for i := range 100 {
 		if i%5 == 0 {
-			b.clock.set(start.Add(time.Duration(i) * time.Minute))
+			b.clock.Set(start.Add(time.Duration(i) * time.Minute))
 		}
 		last = b.register(t, b.open(t, "partner", time.Minute), site())
 	}

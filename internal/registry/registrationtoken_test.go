@@ -39,17 +39,17 @@ func TestRegistrationTokenRegistersFiveAnHour(t *testing.T) {
 		return done
 	}
 	token = b.open(t, "partner", 24*time.Hour)
-	b.clock.set(start.Add(time.Minute))
+	b.clock.Set(start.Add(time.Minute))
 	b.register(t, token, site())
-	b.clock.set(start.Add(2 * time.Minute))
+	b.clock.Set(start.Add(2 * time.Minute))
 	if done := many(); done != 4 {
 		t.Errorf("%d more were registered at once, want 4", done)
 	}
-	b.clock.set(start.Add(61 * time.Minute))
+	b.clock.Set(start.Add(61 * time.Minute))
 	if done := many(); done != 1 {
 		t.Errorf("%d were registered as the first is an hour old, want 1", done)
 	}
-	b.clock.set(start.Add(62*time.Minute - time.Second))
+	b.clock.Set(start.Add(62*time.Minute - time.Second))
 	if done := many(); done != 0 {
 		t.Errorf("%d were registered before the others are an hour old, want none", done)
 	}
@@ -67,12 +67,12 @@ func TestRegistrationTokenEnds(t *testing.T) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	b.clock.set(start.Add(time.Hour - time.Second))
+	b.clock.Set(start.Add(time.Hour - time.Second))
 	made := b.register(t, token, site())
 	refused("unknown", "sek_ia_"+strings.Repeat("A", 43))
 	refused("a registration access token", made.AccessToken)
 	refused("none", "")
-	b.clock.set(start.Add(time.Hour))
+	b.clock.Set(start.Add(time.Hour))
 	refused("expired", token)
 
 	token = b.open(t, "partner", time.Hour)

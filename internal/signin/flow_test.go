@@ -34,7 +34,7 @@ func TestSignInAndSSO(t *testing.T) {
 	}
 
 	// The other client gets its code without a page, in the same session.
-	b.clock.advance(5 * time.Minute)
+	b.clock.Advance(5 * time.Minute)
 	other := b.redeem(wantCode(t, w.authorize(asGames...), "https://games.test/cb?"), "games.web", "https://games.test/cb")
 	if *other.SessionID != *granted.SessionID || !other.AuthTime.Equal(granted.AuthTime) || other.ExactAuthTime {
 		t.Errorf("second grant %+v, first %+v", other, granted)
@@ -140,7 +140,7 @@ func TestReauthentication(t *testing.T) {
 			b := setup(t)
 			w := b.browser()
 			first := b.redeem(wantCode(t, w.signIn(w.authorize(), "aiko"), "https://a.example/cb?"), "shop.web", "https://a.example/cb")
-			b.clock.advance(time.Minute)
+			b.clock.Advance(time.Minute)
 			page := w.authorize(parameter[0], parameter[1])
 			wantPage(t, page, "signin-form")
 			action, values := w.form(page, "signin-form")
@@ -158,7 +158,7 @@ func TestReauthentication(t *testing.T) {
 			wantCode(t, w.signIn(other, "aiko"), "https://a.example/cb?")
 			wantPage(t, w.get(action), "signin-form")
 
-			b.clock.advance(time.Minute)
+			b.clock.Advance(time.Minute)
 			values.Set("password", password)
 			second := b.redeem(wantCode(t, w.post(action, values), "https://a.example/cb?"), "shop.web", "https://a.example/cb")
 			if !second.AuthTime.Equal(first.AuthTime.Add(2*time.Minute)) || !second.ExactAuthTime {
@@ -198,7 +198,7 @@ func TestIDTokenHint(t *testing.T) {
 	bens := b.redeem(wantCode(t, ben.signIn(ben.authorize(), "ben"), "https://a.example/cb?"), "shop.web", "https://a.example/cb")
 	bensHint := b.idToken(bens)
 
-	b.clock.advance(10 * time.Minute) // past the life of an ID token
+	b.clock.Advance(10 * time.Minute) // past the life of an ID token
 	wantCode(t, w.authorize("prompt", "none", "id_token_hint", hint), "https://a.example/cb?")
 	wantTold(t, w.authorize("prompt", "none", "id_token_hint", bensHint), "https://a.example/cb?", "login_required", "")
 	subject := b.pairwise.Subject(b.registry.Current().Subsystems()[4].Sector, bens.Ref)
@@ -314,7 +314,7 @@ func TestWaitingRequests(t *testing.T) {
 	w := b.browser()
 	first := w.authorize()
 	for range 5 {
-		b.clock.advance(time.Second)
+		b.clock.Advance(time.Second)
 		w.authorize()
 	}
 	if n := b.waiting(); n != 5 {
@@ -323,9 +323,9 @@ func TestWaitingRequests(t *testing.T) {
 	action, _ := w.form(first, "signin-form")
 	wantShown(t, w.get(action), http.StatusGone, "invalid_request", "expired")
 	last := w.authorize()
-	b.clock.advance(29 * time.Minute)
+	b.clock.Advance(29 * time.Minute)
 	wantPage(t, w.get(mustAction(w, last, "signin-form")), "signin-form")
-	b.clock.advance(2 * time.Minute)
+	b.clock.Advance(2 * time.Minute)
 	wantShown(t, w.signIn(last, "aiko"), http.StatusGone, "invalid_request", "expired")
 	if err := b.door.Sweep(t.Context()); err != nil {
 		t.Fatal(err)
@@ -342,7 +342,7 @@ func TestAbandonedRequestsAreBounded(t *testing.T) {
 	b := setup(t)
 	w := b.browser()
 	oldest := w.authorize()
-	b.clock.advance(time.Second)
+	b.clock.Advance(time.Second)
 	const most, more = 100_000, 1500
 	err := b.database.Update(t.Context(), func(tx *db.Tx) error {
 		now := b.clock.Now()
@@ -355,7 +355,7 @@ func TestAbandonedRequestsAreBounded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.clock.advance(10 * time.Minute)
+	b.clock.Advance(10 * time.Minute)
 	newest := w.authorize()
 	if err := b.door.Sweep(t.Context()); err != nil {
 		t.Fatal(err)

@@ -150,7 +150,7 @@ func TestLogoutWithoutProof(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		w, hint := b.signedIn()
-		b.clock.advance(30 * time.Minute)
+		b.clock.Advance(30 * time.Minute)
 		a := w.get(logoutQuery(append(back, "id_token_hint", hint)...))
 		if a.location == nil || a.location.String() != "https://a.example/bye?state=st" {
 			t.Errorf("%d %v", a.status, a.location)

@@ -6,12 +6,12 @@ import (
 	"net/http"
 	"os"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/sekisho-id/sekisho/internal/account"
 	"github.com/sekisho-id/sekisho/internal/audit"
+	"github.com/sekisho-id/sekisho/internal/clocktest"
 	"github.com/sekisho-id/sekisho/internal/db"
 	"github.com/sekisho-id/sekisho/internal/dbtest"
 	"github.com/sekisho-id/sekisho/internal/grant"
@@ -45,29 +45,12 @@ type bundle struct {
 	audit    *audit.Log
 	door     *signin.Door
 	handler  http.Handler
-	clock    *clock
-}
-
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) advance(by time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(by)
+	clock    *clocktest.Clock
 }
 
 // seeded is a database with keys, group and two people.
 var seeded = dbtest.Seeded{Make: func(ctx context.Context, dsn string) error {
-	b := &bundle{issuer: issuer, clock: &clock{now: time.Unix(1_800_000_042, 0)}}
+	b := &bundle{issuer: issuer, clock: clocktest.At(time.Unix(1_800_000_042, 0))}
 	if err := b.open(ctx, dsn, nil); err != nil {
 		return err
 	}
@@ -92,7 +75,7 @@ func TestMain(m *testing.M) {
 // fixture group: old, new, …
 func setup(t testing.TB, replace ...string) *bundle {
 	t.Helper()
-	b := &bundle{t: t, issuer: issuer, clock: &clock{now: time.Unix(1_800_000_042, 0)}}
+	b := &bundle{t: t, issuer: issuer, clock: clocktest.At(time.Unix(1_800_000_042, 0))}
 	for i := 0; i+1 < len(replace); i += 2 {
 		if replace[i] == issuer {
 			b.issuer = replace[i+1]

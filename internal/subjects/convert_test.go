@@ -210,7 +210,7 @@ func TestTokenMustBeAServicesOwn(t *testing.T) {
 		t.Fatal(err)
 	}
 	old := b.token("market.backend")
-	b.clock.advance(mint.ServiceTokenLife)
+	b.clock.Advance(mint.ServiceTokenLife)
 	for _, c := range []struct {
 		name, token string
 		status      int
@@ -381,7 +381,7 @@ func TestBudget(t *testing.T) {
 	if records := b.records(audit.SubjectsRefused); len(records) != 2 || !strings.Contains(records[0].Reason, "budget") {
 		t.Errorf("audit has %+v", records)
 	}
-	b.clock.advance(12 * time.Hour)
+	b.clock.Advance(12 * time.Hour)
 	if got := ask("market.backend", 100); got.status != http.StatusOK {
 		t.Errorf("the next day: %d %s", got.status, got.body)
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/sekisho-id/sekisho/internal/account"
 	"github.com/sekisho-id/sekisho/internal/audit"
+	"github.com/sekisho-id/sekisho/internal/clocktest"
 	"github.com/sekisho-id/sekisho/internal/db"
 	"github.com/sekisho-id/sekisho/internal/dbtest"
 	"github.com/sekisho-id/sekisho/internal/grant"
@@ -30,28 +31,10 @@ import (
 
 const issuer = "https://id.test"
 
-// clock is a time that tests move.
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) advance(by time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(by)
-}
-
 // bundle is the door with everything below it.
 type bundle struct {
 	testing.TB
-	clock    *clock
+	clock    *clocktest.Clock
 	db       *db.DB
 	registry *registry.Registry
 	people   *account.People
@@ -97,7 +80,7 @@ func TestMain(m *testing.M) {
 }
 
 func newBundle(t testing.TB) *bundle {
-	return &bundle{TB: t, clock: &clock{now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}, log: &lines{}}
+	return &bundle{TB: t, clock: clocktest.At(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)), log: &lines{}}
 }
 
 func setup(t testing.TB) *bundle { return setupBudget(t, pairwise.Budget{}) }

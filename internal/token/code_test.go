@@ -20,7 +20,7 @@ var marketScopes = grant.Scopes{issuer: {"openid", "profile"}, market: {"items.r
 func TestCodeGivesTokensOfOnePerson(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	b.clock.advance(7 * time.Second) // not at a whole minute
+	b.clock.Advance(7 * time.Second) // not at a whole minute
 	tokens := b.appTokens(marketScopes)
 
 	if tokens.TokenType != "Bearer" || tokens.ExpiresIn != 300 || !strings.HasPrefix(tokens.RefreshToken, "sek_rt_") {
@@ -59,7 +59,7 @@ func TestCodeGivesTokensOfOnePerson(t *testing.T) {
 func TestExactAuthTimeOnlyWhereAskedFor(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	b.clock.advance(7 * time.Second)
+	b.clock.Advance(7 * time.Second)
 	code := b.code(signIn{client: "market-app.web", redirectURI: webRedirect, scopes: marketScopes, exact: true})
 	tokens := b.tokens(public("market-app.web"), redemption(code, webRedirect)...)
 	if got := b.claims(tokens.AccessToken).AuthTime; got != b.clock.Now().Unix() {
@@ -128,11 +128,11 @@ func TestCodeExpires(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	in59 := b.code(signIn{client: "market-app.web", redirectURI: webRedirect, scopes: marketScopes})
-	b.clock.advance(59 * time.Second)
+	b.clock.Advance(59 * time.Second)
 	b.tokens(public("market-app.web"), redemption(in59, webRedirect)...)
 
 	in61 := b.code(signIn{client: "market-app.web", redirectURI: webRedirect, scopes: marketScopes})
-	b.clock.advance(61 * time.Second)
+	b.clock.Advance(61 * time.Second)
 	b.wantRefusal(b.post(token.PathToken, public("market-app.web"), redemption(in61, webRedirect)...),
 		http.StatusBadRequest, oauth.InvalidGrant, "expired")
 }

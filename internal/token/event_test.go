@@ -189,7 +189,7 @@ func TestEventForSeveralReceivers(t *testing.T) {
 		t.Errorf("with a grant at the third party: %v", got)
 	}
 	b.joins("crypto.backend", cryptoRedirect)
-	b.clock.advance(time.Minute)
+	b.clock.Advance(time.Minute)
 	last := ask()
 	if got := receivers(last); !slices.Equal(got, []string{"agency", "crypto", "shop", "crypto"}) {
 		t.Errorf("with a grant at both: %v", got)
@@ -242,7 +242,7 @@ func TestEventBudget(t *testing.T) {
 	}) {
 		t.Errorf("audit has %+v", records)
 	}
-	b.clock.advance(24 * time.Hour)
+	b.clock.Advance(24 * time.Hour)
 	b.tokens(basic("market.spare"), two...)
 }
 

@@ -23,7 +23,7 @@ func TestExchangeCarriesThePersonOn(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	subject := b.charged("charge")
-	b.clock.advance(100 * time.Second)
+	b.clock.Advance(100 * time.Second)
 	tokens := b.tokens(basic("pay.backend"), exchange(subject, market)...)
 	if tokens.IssuedTokenType != oauth.TokenTypeAccess || tokens.TokenType != "Bearer" || tokens.ExpiresIn != 200 || tokens.RefreshToken != "" {
 		t.Errorf("answer %+v", tokens)
@@ -170,7 +170,7 @@ func unsigned(jwt string) string {
 func TestExchangeOfATokenThatEnded(t *testing.T) {
 	t.Parallel()
 	for name, end := range map[string]func(b *bundle, subject string){
-		"X3 expired": func(b *bundle, _ string) { b.clock.advance(301 * time.Second) },
+		"X3 expired": func(b *bundle, _ string) { b.clock.Advance(301 * time.Second) },
 		"X3 revoked": func(b *bundle, subject string) {
 			b.post(token.PathRevocation, public("market-app.web"), "token", subject)
 		},
@@ -232,7 +232,7 @@ func TestExchangeForAnIDToken(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	subject := b.charged("charge")
-	b.clock.advance(4 * time.Minute)
+	b.clock.Advance(4 * time.Minute)
 	tokens := b.tokens(basic("pay.backend"), exchange(subject, "", "requested_token_type", string(oauth.TokenTypeID))...)
 	if tokens.IssuedTokenType != oauth.TokenTypeID || tokens.TokenType != "N_A" || tokens.ExpiresIn != 60 {
 		t.Errorf("answer %+v", tokens)
@@ -268,7 +268,7 @@ func TestRevokingTheRootEndsTheChain(t *testing.T) {
 func TestExactAuthTimeEndsAtTheFirstClient(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	b.clock.advance(7 * time.Second)
+	b.clock.Advance(7 * time.Second)
 	code := b.code(signIn{client: "market-app.web", redirectURI: webRedirect, scopes: grant.Scopes{pay: {"charge"}}, exact: true})
 	subject := b.tokens(public("market-app.web"), redemption(code, webRedirect)...).AccessToken
 	next := b.tokens(basic("pay.backend"), exchange(subject, market)...).AccessToken

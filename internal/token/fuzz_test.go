@@ -36,7 +36,7 @@ func FuzzTokenRequest(f *testing.F) {
 			r.SetBasicAuth("pay.backend", secretOf("pay.backend"))
 		}
 		w := httptest.NewRecorder()
-		b.clock.advance(10 * time.Millisecond) // for the rate of the client
+		b.clock.Advance(10 * time.Millisecond) // for the rate of the client
 		b.handler.ServeHTTP(w, r)
 		if err := b.audit.Flush(t.Context()); err != nil {
 			t.Fatal(err)

@@ -62,7 +62,7 @@ func TestInactiveTokensLookTheSame(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	old := b.appTokens(marketScopes).AccessToken
-	b.clock.advance(301 * time.Second)
+	b.clock.Advance(301 * time.Second)
 	good := b.appTokens(marketScopes)
 	revoked := b.appTokens(marketScopes).AccessToken
 	b.post(token.PathRevocation, public("market-app.web"), "token", revoked)

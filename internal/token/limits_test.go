@@ -28,7 +28,7 @@ func TestRatePerClient(t *testing.T) {
 		t.Error("no Retry-After")
 	}
 	b.tokens(basic("pay.backend"), clientCredentials()...) // nobody else is slowed down
-	b.clock.advance(time.Second)
+	b.clock.Advance(time.Second)
 	b.tokens(basic("batch.nightly"), clientCredentials("scope", "payout")...)
 }
 
@@ -61,7 +61,7 @@ func TestFailuresOfOneSourceLockNobodyElseOut(t *testing.T) {
 	b.wantRefusal(b.post(token.PathToken, from(attacker, wrong), clientCredentials()...), 429, oauth.TemporarilyUnavailable, "Too many")
 	b.tokens(from(neighbour, basic("pay.backend")), clientCredentials()...)
 	b.tokens(from(attacker, basic("shop.backend")), clientCredentials("scope", "subjects:convert")...)
-	b.clock.advance(7 * time.Second)
+	b.clock.Advance(7 * time.Second)
 	b.tokens(from(attacker, basic("pay.backend")), clientCredentials()...)
 
 	for i := range 10 { // made-up names share one bucket

@@ -20,7 +20,7 @@ func TestRefreshRotatesForPublicClients(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	first := b.appTokens(marketScopes)
-	b.clock.advance(2 * time.Minute)
+	b.clock.Advance(2 * time.Minute)
 	second := b.tokens(public("market-app.web"), refreshWith(first.RefreshToken)...)
 	if second.RefreshToken == first.RefreshToken || second.RefreshToken == "" {
 		t.Error("the refresh token was not replaced")
@@ -165,7 +165,7 @@ func TestRefreshEndsWithWhatItRestsOn(t *testing.T) {
 				return b.grants.Withdraw(b.t.Context(), tx, b.person.ID, "partner.web")
 			})
 		},
-		"T12 idle": func(b *bundle) { b.clock.advance(14*24*time.Hour + time.Second) },
+		"T12 idle": func(b *bundle) { b.clock.Advance(14*24*time.Hour + time.Second) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -184,7 +184,7 @@ func TestRefreshAbsoluteLimit(t *testing.T) {
 	b := setup(t)
 	tokens := b.appTokens(marketScopes)
 	for range 9 {
-		b.clock.advance(10 * 24 * time.Hour)
+		b.clock.Advance(10 * 24 * time.Hour)
 		if b.clock.Now().Sub(time.Unix(1_800_000_042, 0)) >= 90*24*time.Hour {
 			break
 		}

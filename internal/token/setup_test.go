@@ -15,6 +15,7 @@ import (
 
 	"github.com/sekisho-id/sekisho/internal/account"
 	"github.com/sekisho-id/sekisho/internal/audit"
+	"github.com/sekisho-id/sekisho/internal/clocktest"
 	"github.com/sekisho-id/sekisho/internal/db"
 	"github.com/sekisho-id/sekisho/internal/dbtest"
 	"github.com/sekisho-id/sekisho/internal/grant"
@@ -53,26 +54,8 @@ type bundle struct {
 	audit    *audit.Log
 	door     *token.Door
 	handler  http.Handler
-	clock    *clock
+	clock    *clocktest.Clock
 	person   *account.Account
-}
-
-// clock is the time as the server sees it.
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) advance(by time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(by)
 }
 
 // marketKey signs the assertions of market.backend.
@@ -86,7 +69,7 @@ var marketKey = sync.OnceValue(func() *ecdsa.PrivateKey {
 
 // seeded is a database with keys, group and one person.
 var seeded = dbtest.Seeded{Make: func(ctx context.Context, dsn string) error {
-	b := &bundle{clock: &clock{now: time.Unix(1_800_000_042, 0)}}
+	b := &bundle{clock: clocktest.At(time.Unix(1_800_000_042, 0))}
 	if err := b.open(ctx, dsn); err != nil {
 		return err
 	}
@@ -118,7 +101,7 @@ func wholeProfile() account.Profile {
 // setup opens the rooms on a copy of the seed.
 func setup(t testing.TB) *bundle {
 	t.Helper()
-	b := &bundle{t: t, clock: &clock{now: time.Unix(1_800_000_042, 0)}}
+	b := &bundle{t: t, clock: clocktest.At(time.Unix(1_800_000_042, 0))}
 	if err := b.open(t.Context(), seeded.DSN(t)); err != nil {
 		t.Fatal(err)
 	}

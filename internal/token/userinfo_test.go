@@ -177,7 +177,7 @@ func TestUserinfoRefused(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	old := b.appTokens(marketScopes).AccessToken
-	b.clock.advance(301 * time.Second)
+	b.clock.Advance(301 * time.Second)
 	notForUs := b.appTokens(marketScopes, "resource", market).AccessToken
 	noOpenID := b.appTokens(grant.Scopes{issuer: {"email"}}).AccessToken
 	for _, c := range []struct {

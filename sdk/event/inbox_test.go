@@ -12,8 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sekisho-id/sekisho/internal/clocktest"
 	"github.com/sekisho-id/sekisho/sdk/event"
-	"github.com/sekisho-id/sekisho/sdk/internal/issuertest"
 )
 
 func TestSQLInboxOnSQLite(t *testing.T) {
@@ -24,7 +24,7 @@ func TestSQLInboxOnSQLite(t *testing.T) {
 // exerciseSQLInbox is what an inbox must do on either engine.
 func exerciseSQLInbox(t *testing.T, dialect event.Dialect, db *sql.DB) {
 	t.Helper()
-	clock := &issuertest.Clock{}
+	clock := &clocktest.Clock{}
 	clock.Advance(24 * 365 * 60 * time.Hour)
 	inbox := &event.SQLInbox{DB: db, Dialect: dialect, Now: clock.Now}
 	for range 2 { // at each start

@@ -13,6 +13,7 @@ import (
 
 	jose "github.com/go-jose/go-jose/v4"
 
+	"github.com/sekisho-id/sekisho/internal/clocktest"
 	"github.com/sekisho-id/sekisho/oauth"
 )
 
@@ -24,7 +25,7 @@ const Secret = "a secret: 100% of it+more"
 type Issuer struct {
 	URL          string
 	Handler      http.Handler // what URL serves, for tests without a network
-	Clock        *Clock
+	Clock        *clocktest.Clock
 	Key          *ecdsa.PrivateKey
 	KeyID        string                      // of Key
 	CacheControl string                      // of the keys
@@ -59,7 +60,7 @@ func New() *Issuer {
 		panic(err)
 	}
 	i := &Issuer{
-		Clock:      &Clock{now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)},
+		Clock:      clocktest.At(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)),
 		Key:        key,
 		KeyID:      "key-1",
 		ClientKeys: make(map[string]*ecdsa.PublicKey),
@@ -190,24 +191,4 @@ func Sign(alg jose.SignatureAlgorithm, key any, header, claims map[string]any) s
 		panic(err)
 	}
 	return compact
-}
-
-// Clock is a clock that is set by hand.
-type Clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-// Now is the time it shows.
-func (c *Clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-// Advance moves it on.
-func (c *Clock) Advance(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
 }
