@@ -171,7 +171,9 @@ func (m *member) runWithin(ctx context.Context, tx *Tx) error {
 	if m.err = m.call(tx); m.err != nil || m.panics != nil {
 		tx.changed = before
 		if _, err := tx.Exec(ctx, "ROLLBACK TO member"); err != nil {
-			return errors.Join(err, m.err)
+			// SQLite has undone the whole transaction, as it does with a write that is
+			// interrupted: all run again, and who has hung up is refused by call.
+			return &fault{kind: ErrUnavailable, cause: err, retry: true}
 		}
 	}
 	_, err := tx.Exec(ctx, "RELEASE member")

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/sekisho-id/sekisho/internal/db"
 	"github.com/sekisho-id/sekisho/internal/dbtest"
@@ -220,5 +221,34 @@ func BenchmarkDurableUpdates(b *testing.B) {
 			}
 			group.Wait()
 		})
+	}
+}
+
+// TestGroupOutlivesAWriteThatIsInterrupted holds that those beside a caller who
+// hangs up during a write are committed: SQLite undoes the whole transaction then.
+func TestGroupOutlivesAWriteThatIsInterrupted(t *testing.T) {
+	t.Parallel()
+	dbtest.SQLiteOnly(t)
+	d, path := setup(t)
+	hasty, hangUp := context.WithCancel(t.Context())
+	errs := gathered(t, d,
+		insert("a"),
+		func(tx *db.Tx) error {
+			if hasty.Err() == nil {
+				time.AfterFunc(10*time.Millisecond, hangUp)
+			}
+			_, err := tx.Exec(hasty, `CREATE TABLE long AS WITH RECURSIVE n (i) AS
+				(SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000000000) SELECT i FROM n`)
+			return err
+		},
+		insert("c"),
+	)
+	for i, want := range []error{nil, context.Canceled, nil} {
+		if !errors.Is(errs[i], want) {
+			t.Errorf("update %d: %v, want %v", i, errs[i], want)
+		}
+	}
+	if n := count(t, open(t, path)); n != 2 {
+		t.Errorf("%d rows, want a and c", n)
 	}
 }
