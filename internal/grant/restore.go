@@ -22,11 +22,14 @@ func (e *epoch) load(ctx context.Context, database *db.DB) error {
 	return database.Read(ctx, func(tx *db.Tx) error {
 		var at int64
 		err := tx.Row(ctx, "SELECT restored_at FROM grant_restore WHERE one = 1").Scan(&at)
-		if errors.Is(err, db.ErrNotFound) {
+		switch {
+		case errors.Is(err, db.ErrNotFound):
 			return nil
+		case err != nil:
+			return err // what is known stays known
 		}
 		e.at.Store(at)
-		return err
+		return nil
 	})
 }
 

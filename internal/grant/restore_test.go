@@ -75,3 +75,19 @@ func TestASecondRestoreVoidsWhatCameAfterTheFirst(t *testing.T) {
 	w.restored()
 	w.refreshFails(rotate(token), grant.ErrRestored)
 }
+
+// TestARestoreIsNotForgottenWhenItCannotBeRead: what a process knows of a restore
+// stays known while the database does not answer.
+func TestARestoreIsNotForgottenWhenItCannotBeRead(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	s, _ := w.signIn(w.signUp("hanako@example.com"))
+	code := w.authorize(ask(s))
+	_, token := w.granted(s, offline)
+	w.restored()
+
+	w.exec("ALTER TABLE grant_restore RENAME TO away")
+	w.update(func(tx *db.Tx) error { tx.Changed("revocation"); return nil })
+	w.redeemFails(right(code), grant.ErrRestored)
+	w.refreshFails(rotate(token), grant.ErrRestored)
+}
