@@ -68,15 +68,15 @@ func (c eventsReplay) Run(ctx context.Context, term terminal) error {
 		})
 		var total, after int64
 		for err == nil && after < until {
-			var n int64
-			err = database.Update(ctx, func(tx *db.Tx) (err error) {
-				after, n, err = outbox.Replay(ctx, tx, time.Now(), since, report.ID, after, eventsBatch)
+			var last, n int64
+			err = database.Update(ctx, func(tx *db.Tx) (err error) { // perhaps more than once
+				last, n, err = outbox.Replay(ctx, tx, time.Now(), since, report.ID, after, eventsBatch)
 				return err
 			})
 			if n == 0 {
 				break
 			}
-			total += n
+			after, total = last, total+n
 		}
 		if err != nil {
 			return err
