@@ -41,6 +41,7 @@ type dispatcher struct {
 	lastSeq int64
 	started bool
 	renewAt time.Time
+	unread  bool // buckets were gained, and how their streams are is not read yet
 
 	running sync.WaitGroup
 	mu      sync.Mutex // of the lanes' busy, dirty and nextDue
@@ -280,7 +281,7 @@ func (d *dispatcher) renew(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	gained, count := false, 0
+	count := 0
 	for i := range held {
 		if !held[i] {
 			d.leases[i].Store(0)
@@ -288,11 +289,13 @@ func (d *dispatcher) renew(ctx context.Context) error {
 			continue
 		}
 		count++
-		gained = d.leases[i].Swap(now.Add(leaseLife).UnixMilli()) == 0 || gained
+		if d.leases[i].Swap(now.Add(leaseLife).UnixMilli()) == 0 {
+			d.unread = true
+		}
 		d.yields[i].Store(count > share)
 	}
 	d.renewAt = now.Add(leaseRenew)
-	return d.lookAround(ctx, gained)
+	return d.lookAround(ctx)
 }
 
 // takeShare renews what is held and takes what is free, until the share is full. A
@@ -337,16 +340,20 @@ func (d *dispatcher) idle(bucket int) bool {
 // lookAround finds when something is due in each lane: what others made pending
 // again is seen by that. Of buckets that were somebody else's, it reads how their
 // streams are.
-func (d *dispatcher) lookAround(ctx context.Context, gained bool) error {
-	if gained {
+func (d *dispatcher) lookAround(ctx context.Context) error {
+	if d.unread {
 		if err := d.loadStreams(ctx); err != nil {
 			return err
 		}
 	}
-	d.refresh(gained)
+	d.refresh(d.unread)
+	d.unread = false
 	due := map[string]time.Time{}
 	err := d.DB.Read(ctx, func(tx *db.Tx) error {
-		for id := range d.lanes {
+		for id, l := range d.lanes {
+			if d.leases[l.bucket].Load() == 0 {
+				continue // whoever takes the bucket over looks then
+			}
 			at, _, err := outbox.NextDue(ctx, tx, id)
 			if err != nil {
 				return err

@@ -67,12 +67,9 @@ func (l *lane) disable() {
 
 // mayGo reports whether a request may be sent now, and how many at once.
 func (l *lane) mayGo(now time.Time) (to place, width int, ok bool) {
-	if !l.dispatch.holds(l.bucket, now) {
-		return place{}, 0, false
-	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.to, l.width, l.enabled && !now.Before(l.health.retryAt)
+	return l.to, l.width, l.enabled && !now.Before(l.health.retryAt) && l.dispatch.holds(l.bucket, now)
 }
 
 // run sends what is due until nothing is or it may not go on, and says when
@@ -160,8 +157,8 @@ func (l *lane) due(ctx context.Context, now time.Time, stream string, open map[i
 		}
 		return err
 	})
+	l.dispatch.report("look for what is due", err)
 	if err != nil {
-		l.dispatch.report("look for what is due", err)
 		return nil, now
 	}
 	queue = found[:0]
@@ -182,8 +179,8 @@ func (l *lane) next(ctx context.Context, stream string) (at time.Time) {
 		at, _, err = outbox.NextDue(ctx, tx, stream)
 		return err
 	})
+	l.dispatch.report("look for what is due", err)
 	if err != nil {
-		l.dispatch.report("look for what is due", err)
 		return l.dispatch.Now()
 	}
 	return at

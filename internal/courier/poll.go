@@ -166,6 +166,7 @@ func (f setFault) String() string {
 	if f.Description != "" {
 		text += ": " + f.Description
 	}
+	text = outbox.CleanFault(text) // first, so that nothing of an identifier is left over by the cut
 	return text[:min(len(text), maxPollErr)]
 }
 

@@ -99,11 +99,11 @@ func (s *settler) write(batch []*outcome) {
 	defer cancel()
 	for {
 		err := s.courier.DB.Update(ctx, func(tx *db.Tx) error { return s.courier.writeOutcomes(ctx, tx, batch) })
+		s.courier.dispatch.report("write down what was delivered", err)
 		if err == nil {
 			s.tell(batch)
 			return
 		}
-		s.courier.dispatch.report("write down what was delivered", err)
 		if !errors.Is(err, db.ErrUnavailable) {
 			return
 		}
