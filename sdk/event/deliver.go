@@ -229,6 +229,9 @@ func (d *dispatcher) take(one *delivery) {
 
 // report hands in a result, from any goroutine.
 func (d *dispatcher) report(one *delivery, v verdict) {
+	if v.pause == "" {
+		one.attempts++ // here and not in write, which may have to be repeated
+	}
 	d.mu.Lock()
 	d.results = append(d.results, &result{delivery: one, verdict: v})
 	d.mu.Unlock()
@@ -291,7 +294,6 @@ func (d *dispatcher) write(ctx context.Context, tx *sql.Tx, results []*result, n
 		if r.hold {
 			continue // as if it had not been tried
 		}
-		r.attempts++
 		if r.state == pending {
 			d.retry(r, now)
 		}

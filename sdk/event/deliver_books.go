@@ -11,7 +11,6 @@ import (
 func (d *dispatcher) retry(r *result, now time.Time) {
 	switch {
 	case r.pause != "":
-		r.attempts-- // it was not sent
 		r.dueAt = now
 	case now.Sub(r.createdAt) > deliverWithin:
 		r.state = dead

@@ -275,3 +275,35 @@ func TestWhatIsOverIsForgotten(t *testing.T) {
 		t.Errorf("dead: %v", letters)
 	}
 }
+
+// TestAnAttemptCountsOnce: writing down what came of it may have to be repeated.
+func TestAnAttemptCountsOnce(t *testing.T) {
+	t.Parallel()
+	f := setupPublisher(t)
+	h := f.hook("pay")
+	h.answers(status(500))
+	f.deliver()
+	exec := func(query string) {
+		t.Helper()
+		if _, err := f.db.ExecContext(t.Context(), query); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.publish(f.sold("alice", "lamp"))
+	exec("CREATE TRIGGER away BEFORE UPDATE ON sekisho_event_delivery BEGIN SELECT RAISE(ABORT, 'away'); END")
+	for range 5 {
+		if err := f.delivery.Due(t.Context()); err == nil {
+			t.Fatal("written down in spite of the trigger")
+		}
+	}
+	exec("DROP TRIGGER away")
+	f.deliver()
+	var attempts int
+	if err := f.db.QueryRowContext(t.Context(), "SELECT attempts FROM sekisho_event_delivery").Scan(&attempts); err != nil {
+		t.Fatal(err)
+	}
+	if attempts != 1 {
+		t.Errorf("%d attempts, want 1", attempts)
+	}
+	h.want("lamp")
+}

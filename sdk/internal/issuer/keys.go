@@ -68,7 +68,8 @@ func (k *Keys) key(ctx context.Context, kid string) (jose.JSONWebKey, error) {
 	k.mu.Lock()
 	key, known := k.byID[kid]
 	ageing, stale := !now.Before(k.ageingAt), !now.Before(k.staleAt)
-	mayFetch := k.fetching || k.mayFetch(now) // who comes while a fetch is under way waits for it
+	mayFetch := k.mayFetch(now)
+	wait := k.fetching || mayFetch // who needs the key and comes while a fetch is under way waits for it
 	k.mu.Unlock()
 
 	if known && !stale {
@@ -78,7 +79,7 @@ func (k *Keys) key(ctx context.Context, kid string) (jose.JSONWebKey, error) {
 		return key, nil
 	}
 	failure := ErrNotAsked
-	if mayFetch {
+	if wait {
 		if failure = k.refresh(ctx); failure != nil {
 			failure = errors.Join(ErrNotAsked, failure)
 		}
