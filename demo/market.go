@@ -169,7 +169,7 @@ func (m *market) offer(ctx context.Context, r *http.Request, who caller) (any, e
 
 // sell notes that an item of the caller's own is sold, and tells of it. The sale
 // and its event are one transaction: there is never one without the other.
-func (m *market) sell(ctx context.Context, r *http.Request, who caller) (any, error) {
+func (m *market) sell(ctx context.Context, r *http.Request, who caller) (_ any, err error) {
 	tx, err := m.db.BeginTx(ctx, nil)
 	if err != nil {
 		return nil, fmt.Errorf("begin the sale: %w", err)
