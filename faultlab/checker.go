@@ -1,6 +1,7 @@
 package main
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -42,7 +43,7 @@ func (e *evidence) check(to *report) findings {
 		}
 	}
 	to.unknowns += f.unknowns
-	for _, receiver := range slices.Sorted(keysOf(e.ended)) {
+	for _, receiver := range slices.Sorted(maps.Keys(e.ended)) {
 		e.checkArrivals(receiver, &f, to)
 		e.checkEnds(receiver, &f, to)
 	}
@@ -95,7 +96,7 @@ func (e *evidence) checkEnds(receiver string, f *findings, to *report) {
 	for _, a := range e.arrivals[receiver] {
 		taken[a.N] = taken[a.N] || a.Status == 202
 	}
-	for _, n := range slices.Sorted(keysOf(f.published)) {
+	for _, n := range slices.Sorted(maps.Keys(f.published)) {
 		switch state := e.ended[receiver][e.expected(receiver, n)]; state {
 		case outbox.StateDone:
 			if !taken[n] {
@@ -122,14 +123,4 @@ func (f *findings) latencies(receivers []*receiver) []time.Duration {
 		}
 	}
 	return all
-}
-
-func keysOf[K comparable, V any](m map[K]V) func(func(K) bool) {
-	return func(yield func(K) bool) {
-		for key := range m {
-			if !yield(key) {
-				return
-			}
-		}
-	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"time"
 )
@@ -45,7 +46,7 @@ func dispatcherDies(l *lab) error {
 
 	killed, err := l.killByTurns(p, kills)
 	stop()
-	if err := firstOf(err, <-publishing); err != nil {
+	if err := cmp.Or(err, <-publishing); err != nil {
 		return err
 	}
 	if err := l.waitFor(l.receivers, p.published(), time.Minute); err != nil {
@@ -139,14 +140,4 @@ func (f *findings) heardAfter(receiver string, moment time.Duration) time.Durati
 		return moment // nothing was published any more
 	}
 	return max(at, moment)
-}
-
-// firstOf gives the first error there is.
-func firstOf(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }

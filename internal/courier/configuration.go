@@ -36,7 +36,7 @@ type authScheme struct {
 	SpecURN string `json:"spec_urn"`
 }
 
-// PathJWKS is where the keys are, as the door of tokens serves them.
+// pathJWKS is where the keys are, as the door of tokens serves them.
 const pathJWKS = "/oauth2/jwks"
 
 func newMetadata(issuer string) web.Document {
@@ -90,14 +90,12 @@ func (c *Courier) configuration(group *registry.Snapshot, receiver *registry.Sub
 	seen := streamConfiguration{
 		StreamID: s.ID, Issuer: c.Mint.Issuer, Audience: oauth.Audience{s.Receiver},
 		Delivery:        delivery{Method: s.Method, EndpointURL: s.Endpoint},
-		EventsSupported: supported, EventsRequested: s.Requested, EventsDelivered: supported,
+		EventsSupported: supported, EventsRequested: s.Requested,
+		EventsDelivered:         slices.DeleteFunc(slices.Clone(supported), func(uri string) bool { return !s.wants(uri) }),
 		MinVerificationInterval: int(verificationInterval / time.Second), Description: s.Description,
 	}
 	if s.Method == oauth.DeliveryPoll {
 		seen.Delivery.EndpointURL = c.Mint.Issuer + PathPoll + s.ID // set by the transmitter, SSF 1.0 §6.1.2
-	}
-	if s.Requested != nil {
-		seen.EventsDelivered = slices.DeleteFunc(slices.Clone(supported), func(uri string) bool { return !slices.Contains(s.Requested, uri) })
 	}
 	return seen
 }

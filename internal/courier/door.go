@@ -2,8 +2,6 @@ package courier
 
 import (
 	"net/http"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/sekisho-id/sekisho/internal/audit"
@@ -27,7 +25,7 @@ const (
 // doors is what the endpoints keep beside the configuration.
 type doors struct {
 	metadata   web.Document
-	rates      web.Rates // of publishing, by client id
+	rates      web.Rates // of publishing and of changing subjects, by client id
 	publishing groupCommit
 	waiting    waitingRoom
 	pollWait   time.Duration // how long a poll waits for something to come
@@ -93,18 +91,6 @@ func (c *Courier) caller(w http.ResponseWriter, r *http.Request, scopes ...strin
 		return call{}, err
 	}
 	return call{Request: r, w: w, client: client, group: c.Registry.Current()}, nil
-}
-
-// allow refuses methods that an endpoint does not have.
-func allow(w http.ResponseWriter, r *http.Request, methods ...string) error {
-	if slices.Contains(methods, r.Method) {
-		return nil
-	}
-	w.Header().Set("Allow", strings.Join(methods, ", "))
-	return &oauth.Error{
-		Code: oauth.InvalidRequest, Status: http.StatusMethodNotAllowed,
-		Description: "This endpoint takes " + strings.Join(methods, ", ") + " requests only.",
-	}
 }
 
 // record fills in what every record of a call has.

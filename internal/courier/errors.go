@@ -3,9 +3,7 @@ package courier
 import (
 	"errors"
 	"fmt"
-	"math"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/sekisho-id/sekisho/internal/audit"
@@ -54,7 +52,7 @@ func refusalOf(err error) error {
 func (c *Courier) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	var many tooMany
 	if errors.As(err, &many) {
-		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(many.retryAfter.Seconds()))))
+		web.SetRetryAfter(w, many.retryAfter)
 	}
 	web.WriteError(w, r, refusalOf(err))
 }

@@ -3,6 +3,7 @@ package courier
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/sekisho-id/sekisho/internal/account"
@@ -175,20 +176,11 @@ func (c *Courier) publishedPayload(known acquaintances, t telling) json.RawMessa
 			subjects[name] = c.Pairwise.Subject(t.to.Sector, who)
 		}
 	}
-	text, err := json.Marshal(subjects)
-	if err != nil {
-		panic("courier: names cannot be written as JSON: " + err.Error()) // a type error, never a value
-	}
-	payload := append([]byte{}, t.data[:len(t.data)-1]...) // an object in its shortest form
-	if len(payload) > 1 {
-		payload = append(payload, ',')
-	}
-	payload = append(payload, `"people":`...)
-	return append(append(payload, text...), '}')
+	return withMember(t.data, "people", subjects)
 }
 
-// addStreamEvent adds an event on a stream itself: verification, or a change of
-// its status (SSF 1.0 §8.1.4, §8.1.5). It waits for no other.
+// addStreamEvent adds an event on a stream itself, verification (SSF 1.0 §8.1.4).
+// It waits for no other.
 func (c *Courier) addStreamEvent(ctx context.Context, tx *db.Tx, s *Stream, eventType string, payload any) error {
 	text, err := json.Marshal(payload)
 	if err != nil {
@@ -201,13 +193,5 @@ func (c *Courier) addStreamEvent(ctx context.Context, tx *db.Tx, s *Stream, even
 
 // wants reports whether a stream asks for a type of event.
 func (s *Stream) wants(uri string) bool {
-	if s.Requested == nil {
-		return true
-	}
-	for _, asked := range s.Requested {
-		if asked == uri {
-			return true
-		}
-	}
-	return false
+	return s.Requested == nil || slices.Contains(s.Requested, uri)
 }

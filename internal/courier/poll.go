@@ -74,7 +74,7 @@ func (c *Courier) Poll(w http.ResponseWriter, r *http.Request) {
 }
 
 func (c *Courier) poll(w http.ResponseWriter, r *http.Request) (*polled, error) {
-	if err := allow(w, r, http.MethodPost); err != nil {
+	if err := web.AllowMethods(w, r, http.MethodPost); err != nil {
 		return nil, err
 	}
 	// Who polls takes events away, so looking is not enough.

@@ -41,7 +41,7 @@ func (c *Courier) Publish(w http.ResponseWriter, r *http.Request) {
 
 // takeEvents is the road of a request, in order.
 func (c *Courier) takeEvents(w http.ResponseWriter, r *http.Request) (any, error) {
-	if err := allow(w, r, http.MethodPost); err != nil {
+	if err := web.AllowMethods(w, r, http.MethodPost); err != nil {
 		return nil, err
 	}
 	k, err := c.publisher(w, r)

@@ -61,7 +61,7 @@ func (c *Courier) send(ctx context.Context, to place, d *outbox.Delivery) answer
 		return answer{verdict: rejected, fault: "too late to be of use" + because(d.Fault)}
 	case to.stream == nil:
 		request, err = c.logoutRequest(ctx, to.client, d, m)
-	case !c.entitled(to, d, m):
+	case !mayHave(c.Registry.Current(), to.client.Subsystem, d.Type):
 		return answer{verdict: rejected, fault: "the group does not declare this receiver of the type any more"}
 	case to.stream.Method == oauth.DeliveryIDToken:
 		request, err = c.idTokenRequest(ctx, to, d, m)
@@ -81,20 +81,6 @@ func (c *Courier) send(ctx context.Context, to place, d *outbox.Delivery) answer
 	}
 	delivery.Answered(response.StatusCode)
 	return judge(response, now)
-}
-
-// entitled asks the group of now whether the receiver may have a message. Events
-// on the stream itself need no declaration.
-func (c *Courier) entitled(to place, d *outbox.Delivery, m *message) bool {
-	if m.Stream != "" {
-		return true
-	}
-	event, ok := c.Registry.Current().Event(d.Type)
-	if !ok {
-		return false
-	}
-	_, ok = event.Receiver(to.client.Subsystem.Name)
-	return ok
 }
 
 // setRequest pushes a security event token (RFC 8935 §2.1).
@@ -207,10 +193,10 @@ func because(reason string) string {
 }
 
 // withMember adds a member to a JSON object in its shortest form.
-func withMember(object []byte, name, value string) []byte {
-	text, err := json.Marshal(map[string]string{name: value})
+func withMember(object []byte, name string, value any) []byte {
+	text, err := json.Marshal(map[string]any{name: value})
 	if err != nil {
-		panic("courier: text cannot be written as JSON: " + err.Error()) // never: it is a string
+		panic("courier: a member cannot be written as JSON: " + err.Error()) // a type error, never a value
 	}
 	added := append([]byte{}, object[:len(object)-1]...)
 	if len(added) > 1 {

@@ -30,7 +30,7 @@ func (c *Courier) Status(w http.ResponseWriter, r *http.Request) {
 }
 
 func (c *Courier) status(w http.ResponseWriter, r *http.Request) (streamStatus, error) {
-	if err := allow(w, r, http.MethodGet, http.MethodPost); err != nil {
+	if err := web.AllowMethods(w, r, http.MethodGet, http.MethodPost); err != nil {
 		return streamStatus{}, err
 	}
 	if r.Method == http.MethodGet {

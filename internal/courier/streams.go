@@ -28,7 +28,7 @@ func (c *Courier) Streams(w http.ResponseWriter, r *http.Request) {
 }
 
 func (c *Courier) streams(w http.ResponseWriter, r *http.Request) (status int, answer any, err error) {
-	err = allow(w, r, http.MethodGet, http.MethodPost, http.MethodPatch, http.MethodPut, http.MethodDelete)
+	err = web.AllowMethods(w, r, http.MethodGet, http.MethodPost, http.MethodPatch, http.MethodPut, http.MethodDelete)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -176,17 +176,7 @@ func (c *Courier) removeStream(k call) error {
 // drop removes what waits in a stream that takes nothing more, in small
 // transactions.
 func (c *Courier) drop(ctx context.Context, stream string) error {
-	const most = 1000
-	for n := int64(most); n == most; {
-		err := c.DB.Update(ctx, func(tx *db.Tx) (err error) {
-			n, err = outbox.Drop(ctx, tx, stream, most)
-			return err
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return c.batches(ctx, func(tx *db.Tx) (int64, error) { return outbox.Drop(ctx, tx, stream, sweepBatch) })
 }
 
 // ownStream loads a stream of the caller. One of somebody else is not there.

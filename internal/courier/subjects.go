@@ -53,7 +53,7 @@ func readSubjectForm(body []byte) (subjectForm, error) {
 }
 
 func (c *Courier) changeSubject(w http.ResponseWriter, r *http.Request, add bool) error {
-	if err := allow(w, r, http.MethodPost); err != nil {
+	if err := web.AllowMethods(w, r, http.MethodPost); err != nil {
 		return err
 	}
 	k, err := c.receiver(w, r, oauth.ScopeStreamManage)

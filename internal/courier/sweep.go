@@ -69,7 +69,7 @@ func (c *Courier) sweepStream(ctx context.Context, stream string, s *Stream, now
 	default:
 		return nil
 	}
-	return c.batches(ctx, func(tx *db.Tx) (int64, error) { return outbox.Drop(ctx, tx, stream, sweepBatch) })
+	return c.drop(ctx, stream)
 }
 
 // batches runs step in transactions of their own until it finds too little to do.
@@ -81,7 +81,7 @@ func (c *Courier) batches(ctx context.Context, step func(*db.Tx) (int64, error))
 			return err
 		})
 		if err != nil {
-			return fmt.Errorf("courier: sweep: %w", err)
+			return fmt.Errorf("courier: clear away: %w", err)
 		}
 		if n < sweepBatch {
 			return nil

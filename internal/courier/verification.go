@@ -31,7 +31,7 @@ func (c *Courier) Verify(w http.ResponseWriter, r *http.Request) {
 }
 
 func (c *Courier) verify(w http.ResponseWriter, r *http.Request) error {
-	if err := allow(w, r, http.MethodPost); err != nil {
+	if err := web.AllowMethods(w, r, http.MethodPost); err != nil {
 		return err
 	}
 	k, err := c.receiver(w, r, oauth.ScopeStreamManage)

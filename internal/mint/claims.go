@@ -54,18 +54,18 @@ func appendClaims(b []byte, c *oauth.AccessTokenClaims) []byte {
 	}
 	if c.Actor != nil {
 		b = append(b, `,"act":`...)
-		b = appendActor(b, c.Actor)
+		b = AppendActor(b, c.Actor)
 	}
 	return append(b, '}')
 }
 
-// appendActor writes an act claim with all that is nested in it.
-func appendActor(b []byte, a *oauth.Actor) []byte {
+// AppendActor writes an act claim with all that is nested in it.
+func AppendActor(b []byte, a *oauth.Actor) []byte {
 	b = append(b, `{"sub":`...)
 	b = appendjson.String(b, a.Subject)
 	if a.Actor != nil {
 		b = append(b, `,"act":`...)
-		b = appendActor(b, a.Actor)
+		b = AppendActor(b, a.Actor)
 	}
 	return append(b, '}')
 }

@@ -48,16 +48,10 @@ func Sweep(ctx context.Context, database *db.DB, now time.Time) error {
 			return err
 		}
 	}
-	_, err = execOne(ctx, database, "DELETE FROM delivery_lease WHERE until < $1", db.Millis(now.Add(-keepDone)))
-	return err
-}
-
-func execOne(ctx context.Context, database *db.DB, statement string, args ...any) (n int64, err error) {
-	err = database.Update(ctx, func(tx *db.Tx) error {
-		n, err = tx.Exec(ctx, statement, args...)
+	return database.Update(ctx, func(tx *db.Tx) error {
+		_, err := tx.Exec(ctx, "DELETE FROM delivery_lease WHERE until < $1", db.Millis(now.Add(-keepDone)))
 		return err
 	})
-	return n, err
 }
 
 // batches runs step in transactions of their own until it finds too little to do.

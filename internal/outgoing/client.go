@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"sync"
 	"syscall"
 	"time"
 )
@@ -118,7 +117,7 @@ func (g *guarded) RoundTrip(request *http.Request) (*http.Response, error) {
 		return nil, &failure{err}
 	}
 	response.Header.Del("Location") // net/http reports one that it cannot parse
-	response.Body = &body{response.Body, sync.OnceFunc(cancel)}
+	response.Body = &body{response.Body, cancel}
 	return response, nil
 }
 

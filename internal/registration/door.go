@@ -72,7 +72,7 @@ func (d *Door) Register(w http.ResponseWriter, r *http.Request) {
 }
 
 func (d *Door) register(w http.ResponseWriter, r *http.Request) (registry.Registration, error) {
-	if err := allow(w, r, http.MethodPost); err != nil {
+	if err := web.AllowMethods(w, r, http.MethodPost); err != nil {
 		return registry.Registration{}, err
 	}
 	token, err := d.token(r)
@@ -128,7 +128,7 @@ func (d *Door) Client(w http.ResponseWriter, r *http.Request) {
 
 // find finds the client that the request is about and from.
 func (d *Door) find(w http.ResponseWriter, r *http.Request) (registry.Registration, error) {
-	if err := allow(w, r, http.MethodGet, http.MethodPut, http.MethodDelete); err != nil {
+	if err := web.AllowMethods(w, r, http.MethodGet, http.MethodPut, http.MethodDelete); err != nil {
 		return registry.Registration{}, err
 	}
 	token, err := d.token(r)

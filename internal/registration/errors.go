@@ -3,10 +3,7 @@ package registration
 import (
 	"errors"
 	"fmt"
-	"math"
 	"net/http"
-	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -108,25 +105,13 @@ func plain(text string) string {
 	return text
 }
 
-// allow refuses methods that an endpoint does not have.
-func allow(w http.ResponseWriter, r *http.Request, methods ...string) error {
-	if slices.Contains(methods, r.Method) {
-		return nil
-	}
-	w.Header().Set("Allow", strings.Join(methods, ", "))
-	return &oauth.Error{
-		Code: oauth.InvalidRequest, Status: http.StatusMethodNotAllowed,
-		Description: "This endpoint takes " + strings.Join(methods, ", ") + " only.",
-	}
-}
-
 // refuse records a refusal and writes it.
 func (d *Door) refuse(w http.ResponseWriter, r *http.Request, client string, err error) {
 	if recordErr := d.recordRefusal(r, client, err); recordErr != nil {
 		err = recordErr
 	}
 	if wait, limited := waiting(err); limited {
-		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
+		web.SetRetryAfter(w, wait)
 	}
 	web.WriteError(w, r, refusalOf(err))
 }

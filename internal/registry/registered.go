@@ -126,8 +126,8 @@ func (r *Registry) Register(ctx context.Context, token string, declared *GroupCl
 // takeToken takes one use of an initial access token.
 func (r *Registry) takeToken(ctx context.Context, tx *db.Tx, token string) error {
 	now := r.config.Now()
-	_, err := takeRegistrationToken(ctx, tx, secret.Hash(token), now)
-	if !errors.Is(err, db.ErrNotFound) {
+	taken, err := takeRegistrationToken(ctx, tx, secret.Hash(token), now)
+	if err != nil || taken {
 		return err
 	}
 	_, next, err := readRegistrationToken(ctx, tx, secret.Hash(token), now)

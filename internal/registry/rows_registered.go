@@ -34,14 +34,13 @@ func readRegistrationToken(ctx context.Context, tx *db.Tx, hash []byte, now time
 }
 
 // takeRegistrationToken takes one use of a token, unless it has expired or was
-// used five times within the period; ErrNotFound then.
-func takeRegistrationToken(ctx context.Context, tx *db.Tx, hash []byte, now time.Time) (t RegistrationToken, err error) {
-	err = tx.Row(ctx, `UPDATE registration_token
+// used five times within the period; taken is false then.
+func takeRegistrationToken(ctx context.Context, tx *db.Tx, hash []byte, now time.Time) (taken bool, err error) {
+	n, err := tx.Exec(ctx, `UPDATE registration_token
 		SET used_1 = used_2, used_2 = used_3, used_3 = used_4, used_4 = used_5, used_5 = $1
-		WHERE hash = $2 AND expires_at > $1 AND used_1 <= $3
-		RETURNING id, subsystem`,
-		db.Millis(now), hash, db.Millis(now.Add(-registrationPeriod))).Scan(&t.ID, &t.Subsystem)
-	return t, err
+		WHERE hash = $2 AND expires_at > $1 AND used_1 <= $3`,
+		db.Millis(now), hash, db.Millis(now.Add(-registrationPeriod)))
+	return n == 1, err
 }
 
 // readRegistrationTokens lists the tokens that have not expired.

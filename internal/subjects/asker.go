@@ -11,12 +11,8 @@ import (
 // checkAsker finds out who asks: a confidential client of a service, by a token
 // in service context for this server with the scope subjects:convert.
 func (d *Door) checkAsker(w http.ResponseWriter, r *http.Request) (*registry.Client, error) {
-	if r.Method != http.MethodPost {
-		w.Header().Set("Allow", http.MethodPost)
-		return nil, &oauth.Error{
-			Code: oauth.InvalidRequest, Status: http.StatusMethodNotAllowed,
-			Description: "This endpoint takes POST requests only.",
-		}
+	if err := web.AllowMethods(w, r, http.MethodPost); err != nil {
+		return nil, err
 	}
 	token, err := web.BearerToken(r)
 	if err != nil {

@@ -2,9 +2,7 @@ package subjects
 
 import (
 	"errors"
-	"math"
 	"net/http"
-	"strconv"
 
 	"github.com/sekisho-id/sekisho/internal/audit"
 	"github.com/sekisho-id/sekisho/internal/mint"
@@ -35,7 +33,7 @@ func refusalOf(err error) error {
 func (d *Door) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	var over pairwise.OverBudget
 	if errors.As(err, &over) {
-		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(over.RetryAfter.Seconds()))))
+		web.SetRetryAfter(w, over.RetryAfter)
 	}
 	web.WriteError(w, r, refusalOf(err))
 }

@@ -3,10 +3,7 @@ package token
 import (
 	"errors"
 	"fmt"
-	"math"
 	"net/http"
-	"strconv"
-	"time"
 
 	"github.com/sekisho-id/sekisho/internal/audit"
 	"github.com/sekisho-id/sekisho/internal/grant"
@@ -59,15 +56,11 @@ func (d *Door) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	var over pairwise.OverBudget
 	switch {
 	case errors.As(err, &limited):
-		setRetryAfter(w, limited.retryAfter)
+		web.SetRetryAfter(w, limited.retryAfter)
 	case errors.As(err, &over):
-		setRetryAfter(w, over.RetryAfter)
+		web.SetRetryAfter(w, over.RetryAfter)
 	}
 	web.WriteError(w, r, refusalOf(err))
-}
-
-func setRetryAfter(w http.ResponseWriter, after time.Duration) {
-	w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(after.Seconds()))))
 }
 
 // refuse makes a refusal of a format whose arguments are plain words.

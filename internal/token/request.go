@@ -82,12 +82,8 @@ func parseRequest(w http.ResponseWriter, r *http.Request) (request, url.Values, 
 
 // parsePost reads the form of an endpoint that only POST may use.
 func parsePost(w http.ResponseWriter, r *http.Request) (url.Values, error) {
-	if r.Method != http.MethodPost {
-		w.Header().Set("Allow", http.MethodPost)
-		return nil, &oauth.Error{
-			Code: oauth.InvalidRequest, Status: http.StatusMethodNotAllowed,
-			Description: "This endpoint takes POST requests only.",
-		}
+	if err := web.AllowMethods(w, r, http.MethodPost); err != nil {
+		return nil, err
 	}
 	return web.ParseForm(w, r, web.FormLimit)
 }

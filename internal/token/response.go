@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"github.com/sekisho-id/sekisho/internal/appendjson"
+	"github.com/sekisho-id/sekisho/internal/mint"
 	"github.com/sekisho-id/sekisho/oauth"
 )
 
@@ -83,7 +84,7 @@ func appendIntrospection(b []byte, i *oauth.Introspection) []byte {
 	b = appendText(b, `,"sid":`, i.SessionID)
 	if i.Actor != nil {
 		b = append(b, `,"act":`...)
-		b = appendActor(b, i.Actor)
+		b = mint.AppendActor(b, i.Actor)
 	}
 	b = appendNumber(b, `,"nbf":`, i.NotBefore)
 	if len(i.Confirmation) > 0 {
@@ -134,15 +135,4 @@ func appendAudience(b []byte, audience oauth.Audience) []byte {
 		b = append(b, `,"aud":`...)
 		return appendjson.Strings(b, audience)
 	}
-}
-
-// appendActor writes an act claim with all that is nested in it.
-func appendActor(b []byte, a *oauth.Actor) []byte {
-	b = append(b, `{"sub":`...)
-	b = appendjson.String(b, a.Subject)
-	if a.Actor != nil {
-		b = append(b, `,"act":`...)
-		b = appendActor(b, a.Actor)
-	}
-	return append(b, '}')
 }

@@ -4,7 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"math"
 	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
 
 	"github.com/sekisho-id/sekisho/internal/audit"
 	"github.com/sekisho-id/sekisho/internal/db"
@@ -127,4 +132,24 @@ func unavailable(err error) bool {
 		errors.Is(err, secret.ErrBusy) ||
 		errors.Is(err, context.DeadlineExceeded) ||
 		errors.Is(err, context.Canceled)
+}
+
+// AllowMethods refuses the methods that an endpoint does not have (RFC 9110
+// §15.5.6).
+func AllowMethods(w http.ResponseWriter, r *http.Request, methods ...string) error {
+	if slices.Contains(methods, r.Method) {
+		return nil
+	}
+	allowed := strings.Join(methods, ", ")
+	w.Header().Set("Allow", allowed)
+	return &oauth.Error{
+		Code: oauth.InvalidRequest, Status: http.StatusMethodNotAllowed,
+		Description: "This endpoint takes " + allowed + " requests only.",
+	}
+}
+
+// SetRetryAfter says after how long to come again, in whole seconds (RFC 9110
+// §10.2.3).
+func SetRetryAfter(w http.ResponseWriter, after time.Duration) {
+	w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(after.Seconds()))))
 }
