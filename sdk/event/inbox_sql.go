@@ -38,12 +38,8 @@ func (s *SQLInbox) Migrate(ctx context.Context) error {
 		return errors.New("event: SQLInbox.Dialect must be SQLite or PostgreSQL")
 	}
 	if s.Dialect == SQLite {
-		var wait int
-		if err := s.DB.QueryRowContext(ctx, "PRAGMA busy_timeout").Scan(&wait); err != nil {
-			return fmt.Errorf("event: reading busy_timeout: %w", err)
-		}
-		if wait == 0 {
-			return errors.New("event: open the SQLite database with a busy timeout, for instance _pragma=busy_timeout(5000)")
+		if err := checkWait(ctx, s.DB); err != nil {
+			return err
 		}
 	}
 	for _, statement := range []string{
@@ -88,45 +84,25 @@ func (s *SQLInbox) Once(ctx context.Context, issuer, id string, work func(tx *sq
 
 var errHandled = errors.New("the event was handled")
 
-func (s *SQLInbox) claim(ctx context.Context, issuer, id string, work func(tx *sql.Tx) error) (err error) {
-	var options sql.TxOptions
-	if s.Dialect == PostgreSQL {
-		// Under a stricter default the one who waited would get a
-		// serialization failure where it should see the winner's row.
-		options.Isolation = sql.LevelReadCommitted
-	}
-	tx, err := s.DB.BeginTx(ctx, &options)
-	if err != nil {
-		return err
-	}
-	committing := false
-	defer func() {
-		if !committing { // also when work panics
-			_ = tx.Rollback() // the first error tells more
+func (s *SQLInbox) claim(ctx context.Context, issuer, id string, work func(tx *sql.Tx) error) error {
+	return update(ctx, s.DB, s.Dialect, func(tx *sql.Tx) error {
+		// Who comes second waits, and finds the row unless the first one failed.
+		marked, err := tx.ExecContext(ctx, `INSERT INTO sekisho_event_inbox (issuer, event_id, handled_at)
+			VALUES ($1, $2, $3) ON CONFLICT (issuer, event_id) DO NOTHING`, issuer, id, s.now().UnixMilli())
+		if err != nil {
+			return fmt.Errorf("marking an event: %w", err)
 		}
-	}()
-	// The first statement writes, so that SQLite takes its write lock here,
-	// where it waits for it. Who comes second waits too, and finds the row
-	// unless the first one failed.
-	marked, err := tx.ExecContext(ctx, `INSERT INTO sekisho_event_inbox (issuer, event_id, handled_at)
-		VALUES ($1, $2, $3) ON CONFLICT (issuer, event_id) DO NOTHING`, issuer, id, s.now().UnixMilli())
-	if err != nil {
-		return fmt.Errorf("marking an event: %w", err)
-	}
-	if rows, err := marked.RowsAffected(); err != nil {
-		return err
-	} else if rows == 0 {
-		return errHandled
-	}
-	if err := work(tx); err != nil {
-		return err
-	}
-	committing = true
-	return tx.Commit()
+		if rows, err := marked.RowsAffected(); err != nil {
+			return err
+		} else if rows == 0 {
+			return errHandled
+		}
+		return work(tx)
+	})
 }
 
 // sweep forgets, now and then, what can no longer come again. A failure is not
-// the event's: the next one tries again.
+// the event's: it is tried again an hour later.
 func (s *SQLInbox) sweep(ctx context.Context) {
 	now := s.now()
 	s.mu.Lock()

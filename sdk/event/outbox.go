@@ -87,12 +87,8 @@ func (o *SQLOutbox) Migrate(ctx context.Context) error {
 		numbered = "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY"
 	case SQLite:
 		numbered = "INTEGER PRIMARY KEY AUTOINCREMENT" // never the number of a row that is gone
-		var wait int
-		if err := o.DB.QueryRowContext(ctx, "PRAGMA busy_timeout").Scan(&wait); err != nil {
-			return fmt.Errorf("event: reading busy_timeout: %w", err)
-		}
-		if wait == 0 {
-			return errors.New("event: open the SQLite database with a busy timeout, for instance _pragma=busy_timeout(5000)")
+		if err := checkWait(ctx, o.DB); err != nil {
+			return err
 		}
 	default:
 		return errors.New("event: SQLOutbox.Dialect must be SQLite or PostgreSQL")
@@ -105,30 +101,8 @@ func (o *SQLOutbox) Migrate(ctx context.Context) error {
 	return nil
 }
 
-// update runs work in a transaction of our own. Its first statement must
-// write, so that SQLite takes its write lock there, where it waits for it.
-func (o *SQLOutbox) update(ctx context.Context, work func(tx *sql.Tx) error) (err error) {
-	var options sql.TxOptions
-	if o.Dialect == PostgreSQL {
-		// Conditions are checked by the statements that write; a stricter
-		// default would only make them fail where they should wait.
-		options.Isolation = sql.LevelReadCommitted
-	}
-	tx, err := o.DB.BeginTx(ctx, &options)
-	if err != nil {
-		return err
-	}
-	committing := false
-	defer func() {
-		if !committing { // also when work panics
-			_ = tx.Rollback() // the first error tells more
-		}
-	}()
-	if err := work(tx); err != nil {
-		return err
-	}
-	committing = true
-	return tx.Commit()
+func (o *SQLOutbox) update(ctx context.Context, work func(tx *sql.Tx) error) error {
+	return update(ctx, o.DB, o.Dialect, work)
 }
 
 // hold takes or renews the lease of delivering, and answers whether it is
