@@ -12,7 +12,7 @@ ROWS     ?= F13 F14
 .PHONY: help run demo demo-check build deb reproducible prerequisites test test-postgres test-fast race lint fuzz walk e2e faults bench cover vulnerabilities check
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: ## start the example group and open its page on http://localhost:4401
 	$(GO) run ./cmd/sekisho demo
