@@ -87,7 +87,7 @@ func (l *lab) killByTurns(p *publisher, kills int) ([]time.Duration, error) {
 		published := p.published()
 		err := l.until("every receiver hears of what was published since", 3*takeOverLimit, func() (bool, error) {
 			for _, r := range l.receivers {
-				if _, newest, _ := r.has(); newest <= published {
+				if _, newest := r.has(); newest <= published {
 					return false, nil
 				}
 			}

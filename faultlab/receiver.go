@@ -56,7 +56,6 @@ type receiver struct {
 	mu     sync.Mutex
 	taken  map[int]bool  // events answered with 202
 	newest int           // of them
-	last   time.Duration // when the last of them was answered for the first time
 }
 
 // note remembers that an event was answered with 202.
@@ -64,15 +63,15 @@ func (r *receiver) note(n int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !r.taken[n] {
-		r.taken[n], r.newest, r.last = true, max(r.newest, n), r.lab.since()
+		r.taken[n], r.newest = true, max(r.newest, n)
 	}
 }
 
-// has says how many events it took, the newest of them and when the last came.
-func (r *receiver) has() (taken, newest int, last time.Duration) {
+// has says how many events it took, and the newest of them.
+func (r *receiver) has() (taken, newest int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return len(r.taken), r.newest, r.last
+	return len(r.taken), r.newest
 }
 
 // addReceivers adds n receivers of a kind.
@@ -255,8 +254,11 @@ func (l *lab) subscribe() error {
 		status, body, err := l.newCaller(r.name+".backend", "ssf.manage").post("/ssf/streams", map[string]any{
 			"delivery": map[string]any{"method": method, "endpoint_url": "http://" + r.address + "/events"},
 		})
-		if err != nil || status != http.StatusCreated {
-			return fmt.Errorf("stream of %s: %d %s %w", r.name, status, body, err)
+		if err == nil && status != http.StatusCreated {
+			err = fmt.Errorf("stream of %s: %d %s", r.name, status, body)
+		}
+		if err != nil {
+			return err
 		}
 		var made struct {
 			ID string `json:"stream_id"`
@@ -294,7 +296,7 @@ func takePeak(receivers []*receiver) int64 {
 func (l *lab) waitFor(receivers []*receiver, n int, limit time.Duration) error {
 	return l.until(fmt.Sprintf("%d events at each of %d receivers", n, len(receivers)), limit, func() (bool, error) {
 		for _, r := range receivers {
-			if taken, _, _ := r.has(); taken < n {
+			if taken, _ := r.has(); taken < n {
 				return false, nil
 			}
 		}

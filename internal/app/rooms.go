@@ -171,16 +171,15 @@ func PlanGroup(ctx context.Context, database string, group *registry.Group) (reg
 			return registry.Diff(nil, group), nil
 		}
 	}
-	opened, err := db.Open(ctx, database)
-	if err != nil {
-		return registry.Plan{}, err
-	}
-	held, err := registry.Open(ctx, registry.Config{DB: opened, Now: time.Now})
-	if err != nil {
-		return registry.Plan{}, errors.Join(err, opened.Close())
-	}
-	plan, err := held.Plan(group)
-	return plan, errors.Join(err, opened.Close())
+	var plan registry.Plan
+	err := WithDatabase(ctx, database, func(opened *db.DB) error {
+		held, err := registry.Open(ctx, registry.Config{DB: opened, Now: time.Now})
+		if err == nil {
+			plan, err = held.Plan(group)
+		}
+		return err
+	})
+	return plan, err
 }
 
 // EachAuditRecord gives the records that match, oldest first, to each. It needs
