@@ -54,8 +54,8 @@ type receiver struct {
 	peak     atomic.Int64 // most at a time, since it was last looked at
 
 	mu     sync.Mutex
-	taken  map[int]bool  // events answered with 202
-	newest int           // of them
+	taken  map[int]bool // events answered with 202
+	newest int          // of them
 }
 
 // note remembers that an event was answered with 202.
