@@ -309,9 +309,9 @@ func TestManyAppliesAtOnce(t *testing.T) {
 func TestOtherProcess(t *testing.T) {
 	t.Parallel()
 	path := dbtest.DSN(t)
-	here := open(t, registry.Config{DB: openDB(t, path), Now: (clocktest.At(start)).Now})
+	here := open(t, registry.Config{DB: openDB(t, path), Now: clocktest.At(start).Now})
 	thereDB := openDB(t, path)
-	there := open(t, registry.Config{DB: thereDB, Now: (clocktest.At(start)).Now})
+	there := open(t, registry.Config{DB: thereDB, Now: clocktest.At(start).Now})
 	seen := make(chan struct{}, 1)
 	thereDB.Watch("registry", func(context.Context) error {
 		select {
