@@ -11,13 +11,14 @@ import (
 	"github.com/sekisho-id/sekisho/internal/secret"
 )
 
-// Config is what People needs. All fields but SiteWords are required.
+// Config is what People needs. All fields but Generation and SiteWords are
+// required.
 type Config struct {
 	DB         *db.DB
 	Hasher     *secret.Hasher
-	DeviceKey  []byte   // 32 bytes; signs known-device tokens
-	Generation int      // of pairwise keys that new accounts get: the newest
-	SiteWords  []string // words nobody may build a password of: names of the group
+	DeviceKey  []byte     // 32 bytes; signs known-device tokens
+	Generation func() int // of pairwise keys that new accounts get; nil: the first one
+	SiteWords  []string   // words nobody may build a password of: names of the group
 	Now        func() time.Time
 }
 
@@ -32,8 +33,11 @@ const topic = "account"
 
 // Open loads what is kept in memory and keeps it up to date from then on.
 func Open(ctx context.Context, c Config) (*People, error) {
-	if c.DB == nil || c.Hasher == nil || c.Now == nil || len(c.DeviceKey) != secret.KeySize || c.Generation < 1 {
-		return nil, errors.New("account: DB, Hasher, Now, a DeviceKey of 32 bytes and the pairwise key Generation are needed")
+	if c.DB == nil || c.Hasher == nil || c.Now == nil || len(c.DeviceKey) != secret.KeySize {
+		return nil, errors.New("account: DB, Hasher, Now and a DeviceKey of 32 bytes are needed")
+	}
+	if c.Generation == nil {
+		c.Generation = func() int { return 1 }
 	}
 	p := &People{Config: c}
 	c.DB.Watch(topic, p.loadGone)

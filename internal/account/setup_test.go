@@ -36,12 +36,11 @@ func setup(t testing.TB) *bundle {
 	t.Cleanup(func() { _ = database.Close() })
 	c := clocktest.At(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC))
 	config := account.Config{
-		DB:         database,
-		Hasher:     secret.NewHasher(secret.HasherConfig{Memory: 64, Time: 1, Queue: 2000, Wait: time.Minute}),
-		DeviceKey:  secret.Bytes(secret.KeySize),
-		Generation: 1,
-		SiteWords:  []string{"sekisho", "Example Market"},
-		Now:        c.Now,
+		DB:        database,
+		Hasher:    secret.NewHasher(secret.HasherConfig{Memory: 64, Time: 1, Queue: 2000, Wait: time.Minute}),
+		DeviceKey: secret.Bytes(secret.KeySize),
+		SiteWords: []string{"sekisho", "Example Market"},
+		Now:       c.Now,
 	}
 	people, err := account.Open(t.Context(), config)
 	if err != nil {

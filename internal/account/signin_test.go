@@ -147,11 +147,10 @@ func TestOpenNeedsItsConfig(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	for name, spoil := range map[string]func(*account.Config){
-		"DB":         func(c *account.Config) { c.DB = nil },
-		"Hasher":     func(c *account.Config) { c.Hasher = nil },
-		"DeviceKey":  func(c *account.Config) { c.DeviceKey = c.DeviceKey[1:] },
-		"Generation": func(c *account.Config) { c.Generation = 0 },
-		"Now":        func(c *account.Config) { c.Now = nil },
+		"DB":        func(c *account.Config) { c.DB = nil },
+		"Hasher":    func(c *account.Config) { c.Hasher = nil },
+		"DeviceKey": func(c *account.Config) { c.DeviceKey = c.DeviceKey[1:] },
+		"Now":       func(c *account.Config) { c.Now = nil },
 	} {
 		config := b.config
 		spoil(&config)

@@ -98,7 +98,7 @@ func (p *People) admitSignUp(ctx context.Context, n NewAccount) error {
 func (p *People) newAccount(n NewAccount) *Account {
 	now := p.now()
 	a := &Account{
-		ID: secret.ID(), Ref: Ref{Gen: p.Generation}, State: Active,
+		ID: secret.ID(), Ref: Ref{Gen: p.Generation()}, State: Active,
 		Email: spelling(n.Email), EmailVerified: n.EmailVerified, Profile: n.Profile,
 		CreatedAt: now, UpdatedAt: now, PasswordChangedAt: now,
 	}

@@ -20,9 +20,8 @@ import (
 // App is the authorization server: its rooms, and the doors to them.
 type App struct {
 	*Rooms
-	Pairwise *pairwise.Pairwise
-	Mint     *mint.Mint
-	Courier  *courier.Courier
+	Mint    *mint.Mint
+	Courier *courier.Courier
 
 	issuer   string
 	metrics  *metrics
@@ -63,18 +62,12 @@ func (a *App) build(ctx context.Context) error {
 	if err := a.firstGroup(ctx); err != nil {
 		return err
 	}
-	group, c := a.Registry.Current(), a.config
-	a.issuer = group.Issuer
+	c := a.config
+	a.issuer = a.Registry.Current().Issuer
 	var err error
 	a.tracer, err = tracing.Open(ctx, tracing.Config{
 		Collector: c.OTLP, Service: "sekisho", Version: c.Version,
 		Complain: func(err error) { c.Logger.Warn("traces did not reach their collector", "cause", err) },
-	})
-	if err != nil {
-		return err
-	}
-	a.Pairwise, err = pairwise.Open(ctx, pairwise.Config{
-		DB: a.DB, Realm: group.Realm, Secrets: c.PPIDSecrets, People: a.People, Now: c.Now,
 	})
 	if err != nil {
 		return err

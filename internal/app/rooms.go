@@ -15,6 +15,7 @@ import (
 	"github.com/sekisho-id/sekisho/internal/grant"
 	"github.com/sekisho-id/sekisho/internal/keyring"
 	"github.com/sekisho-id/sekisho/internal/outbox"
+	"github.com/sekisho-id/sekisho/internal/pairwise"
 	"github.com/sekisho-id/sekisho/internal/registry"
 	"github.com/sekisho-id/sekisho/internal/secret"
 	"github.com/sekisho-id/sekisho/internal/signin"
@@ -28,6 +29,7 @@ type Rooms struct {
 	Registry *registry.Registry
 	Keys     *keyring.Keyring
 	People   *account.People
+	Pairwise *pairwise.Pairwise
 	Grants   *grant.Grants
 
 	config Config
@@ -56,7 +58,10 @@ func OpenRooms(ctx context.Context, config Config) (*Rooms, error) {
 }
 
 func (r *Rooms) open(ctx context.Context) error {
-	c, generation := r.config, len(r.config.PPIDSecrets)
+	c := r.config
+	// What is new gets the current generation of PPID keys. Pairwise stands above
+	// the two rooms that make it, so they ask.
+	generation := func() int { return r.Pairwise.Current() }
 	var err error
 	r.Registry, err = registry.Open(ctx, registry.Config{
 		DB: r.DB, Now: c.Now, Generation: generation, Removed: r.clientsRemoved,
@@ -70,6 +75,12 @@ func (r *Rooms) open(ctx context.Context) error {
 	r.People, err = account.Open(ctx, account.Config{
 		DB: r.DB, Hasher: secret.NewHasher(c.Passwords), DeviceKey: r.Keys.Secret("device"),
 		Generation: generation, SiteWords: r.siteWords(), Now: c.Now,
+	})
+	if err != nil {
+		return err
+	}
+	r.Pairwise, err = pairwise.Open(ctx, pairwise.Config{
+		DB: r.DB, Realm: r.Registry.Current().Realm, Secrets: c.PPIDSecrets, People: r.People, Now: c.Now,
 	})
 	if err != nil {
 		return err

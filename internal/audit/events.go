@@ -62,6 +62,9 @@ const (
 	KeysRotated  Event = "keys.rotated"
 	KeysRemoved  Event = "keys.removed"
 
+	GenerationMade Event = "ppid.generation_made"
+	SectorRekeyed  Event = "ppid.sector_rekeyed"
+
 	DatabaseRestored Event = "database.restored" // from a backup, as an operator says
 )
 

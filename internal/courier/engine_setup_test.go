@@ -112,7 +112,7 @@ func (e *engine) process(issuer string, first bool) *courier.Courier {
 		e.must(err)
 	}
 	people, err := account.Open(e.ctx, account.Config{
-		DB: database, Hasher: secret.NewHasher(secret.HasherConfig{Memory: 64, Time: 1}), DeviceKey: keys.Secret("device"), Generation: 1, Now: now,
+		DB: database, Hasher: secret.NewHasher(secret.HasherConfig{Memory: 64, Time: 1}), DeviceKey: keys.Secret("device"), Now: now,
 	})
 	e.must(err)
 	grants, err := grant.Open(e.ctx, grant.Config{DB: database, People: people, Now: now})

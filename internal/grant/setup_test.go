@@ -66,7 +66,6 @@ func (w *world) open() {
 		DB:         w.db,
 		Hasher:     secret.NewHasher(secret.HasherConfig{Memory: 64, Time: 1}),
 		DeviceKey:  bytes.Repeat([]byte{7}, secret.KeySize),
-		Generation: 1,
 		Now:        w.clock.Now,
 	})
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/sekisho-id/sekisho/internal/account"
 	"github.com/sekisho-id/sekisho/internal/grant"
@@ -85,7 +86,7 @@ func (m *Mint) Check(ctx context.Context, token string) (Checked, error) {
 	if err != nil {
 		return Checked{}, err
 	}
-	user.Session = m.session(sector, claims.SessionID)
+	user.Session = m.session(sector, claims.SessionID, claims.IssuedAt)
 	return Checked{User: user}, nil
 }
 
@@ -141,12 +142,12 @@ func (m *Mint) who(ctx context.Context, sector registry.Sector, sub string) (acc
 	return who, nil
 }
 
-// session reads a sid back into the session it stands for.
-func (m *Mint) session(sector registry.Sector, sid string) *[16]byte {
+// session reads the sid of a token back into the session it stands for.
+func (m *Mint) session(sector registry.Sector, sid string, issuedAt int64) *[16]byte {
 	if sid == "" {
 		return nil
 	}
-	id, ok := m.Pairwise.OpenSessionID(sector, sid)
+	id, ok := m.Pairwise.OpenSessionID(sector, sid, time.Unix(issuedAt, 0))
 	if !ok {
 		return nil
 	}

@@ -131,5 +131,5 @@ func (m *Mint) CheckIDTokenHint(ctx context.Context, token string) (*Hint, error
 	if err != nil {
 		return nil, err
 	}
-	return &Hint{Claims: claims, Client: client, Who: who, Session: m.session(sector, claims.SessionID)}, nil
+	return &Hint{Claims: claims, Client: client, Who: who, Session: m.session(sector, claims.SessionID, claims.IssuedAt)}, nil
 }

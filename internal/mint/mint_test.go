@@ -65,7 +65,7 @@ func setup(t testing.TB) *bundle {
 	_, err = reg.Apply(ctx, group, "test")
 	must(err)
 	b.people, err = account.Open(ctx, account.Config{
-		DB: b.db, Hasher: secret.NewHasher(secret.HasherConfig{Memory: 64, Time: 1}), DeviceKey: keys.Secret("device"), Generation: 1, Now: now,
+		DB: b.db, Hasher: secret.NewHasher(secret.HasherConfig{Memory: 64, Time: 1}), DeviceKey: keys.Secret("device"), Now: now,
 	})
 	must(err)
 	b.grants, err = grant.Open(ctx, grant.Config{DB: b.db, People: b.people, Now: now})

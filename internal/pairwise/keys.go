@@ -93,12 +93,13 @@ func (p *Pairwise) cipher(label string, gen int, sector string) cipher.Block {
 	if block, ok := p.cache.get(name); ok {
 		return block
 	}
-	if gen < 1 || gen > len(p.generations) {
-		// People and sectors are given generations that exist, and a generation
-		// whose secret is missing keeps the process from starting.
+	live := p.live.Load().keys
+	if gen < 1 || gen > len(live) {
+		// People and sectors are given generations that exist, and a process that
+		// has no secret for one serves nobody.
 		panic("pairwise: no such key generation")
 	}
-	key, err := p.generations[gen-1].key(label, p.Realm, sector)
+	key, err := live[gen-1].key(label, p.Realm, sector)
 	if err != nil {
 		panic(err) // 32 bytes are never too many for HKDF
 	}

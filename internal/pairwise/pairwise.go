@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/sekisho-id/sekisho/internal/account"
@@ -14,15 +15,23 @@ import (
 // SecretSize is the length of the secret of a generation.
 const SecretSize = 32
 
-// ErrWrongSecret says that the secrets are not those that the database was made
-// with. Starting with them would give every person a new identifier everywhere.
-var ErrWrongSecret = errors.New("the PPID secret does not belong to this database")
+var (
+	// ErrWrongSecret says that the secrets are not those that the database was made
+	// with. Starting with them would give every person a new identifier everywhere.
+	ErrWrongSecret = errors.New("the PPID secret does not belong to this database")
+	// ErrNoSecret says that this process has no secret for a key generation. Callers
+	// answer 503: without it people of that generation would be taken for nobody.
+	ErrNoSecret = errors.New("there is no PPID secret for a key generation")
+)
+
+// topic is pairwise's name in the change feed.
+const topic = "pairwise"
 
 // Config is what Pairwise needs. All fields are required.
 type Config struct {
 	DB      *db.DB
 	Realm   string   // immutable id of the installation
-	Secrets [][]byte // one of each generation, the first one first
+	Secrets [][]byte // one of each generation, the first one first; more wait for NextGeneration
 	People  *account.People
 	Now     func() time.Time
 }
@@ -30,12 +39,13 @@ type Config struct {
 // Pairwise makes subjects and turns them back.
 type Pairwise struct {
 	Config
-	generations []generation // generation g is generations[g-1]
-	cache       keyCache
+	live   atomic.Pointer[generations]
+	cache  keyCache
+	births births
 }
 
-// Open checks the secrets against the database. A generation that the database
-// does not know yet is made, if it is the next one.
+// Open checks the secrets against the database, makes the first generation in a
+// new one, and follows what NextGeneration makes in other processes.
 func Open(ctx context.Context, c Config) (*Pairwise, error) {
 	if c.DB == nil || c.People == nil || c.Now == nil || c.Realm == "" {
 		return nil, errors.New("pairwise: DB, People, Realm and Now are needed")
@@ -44,13 +54,17 @@ func Open(ctx context.Context, c Config) (*Pairwise, error) {
 		return nil, err
 	}
 	p := &Pairwise{Config: c}
-	err := c.DB.Update(ctx, func(tx *db.Tx) error {
-		generations, err := openGenerations(ctx, tx, c.Secrets, c.Now())
-		p.generations = generations
-		return err
-	})
-	if err != nil {
+	c.DB.Watch(topic, p.load)
+	if err := p.makeFirst(ctx); err != nil {
 		return nil, err
+	}
+	if err := p.load(ctx); err != nil {
+		return nil, err
+	}
+	if missing := p.live.Load().missing; missing > 0 {
+		known := len(c.Secrets) + missing
+		return nil, fmt.Errorf("%w: the database has %d key generations, and there are secrets for %d; give one for each, the oldest first",
+			ErrWrongSecret, known, len(c.Secrets))
 	}
 	return p, nil
 }
@@ -70,49 +84,4 @@ func checkSecrets(secrets [][]byte) error {
 		}
 	}
 	return nil
-}
-
-// openGenerations holds the secrets against the check values.
-func openGenerations(ctx context.Context, tx *db.Tx, secrets [][]byte, now time.Time) ([]generation, error) {
-	known, err := loadGenerations(ctx, tx)
-	if err != nil {
-		return nil, err
-	}
-	if len(known) > len(secrets) {
-		return nil, fmt.Errorf("%w: the database has %d key generations, and there are secrets for %d; give one for each, the oldest first",
-			ErrWrongSecret, len(known), len(secrets))
-	}
-	generations := make([]generation, len(secrets))
-	for i, one := range secrets {
-		if i < len(known) {
-			generations[i], err = checkGeneration(known[i], one)
-		} else {
-			generations[i], err = makeGeneration(ctx, tx, i+1, one, now)
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
-	return generations, nil
-}
-
-func checkGeneration(row generationRow, one []byte) (generation, error) {
-	g, err := newGeneration(one, row.salt)
-	if err != nil {
-		return g, err
-	}
-	if !secret.Equal(g.checkValue(), row.checkValue) {
-		return g, fmt.Errorf("%w: generation %d was made with another secret; starting with this one would silently give every person new identifiers at every relying party, so put the right secret back",
-			ErrWrongSecret, row.gen)
-	}
-	return g, nil
-}
-
-func makeGeneration(ctx context.Context, tx *db.Tx, gen int, one []byte, now time.Time) (generation, error) {
-	salt := secret.Bytes(SecretSize)
-	g, err := newGeneration(one, salt)
-	if err != nil {
-		return g, err
-	}
-	return g, insertGeneration(ctx, tx, generationRow{gen: gen, salt: salt, checkValue: g.checkValue()}, now)
 }

@@ -167,8 +167,8 @@ func TestResolveGivesNobodyAlike(t *testing.T) {
 	}
 }
 
-// The generation of a pair is the later one of the person's and the sector's, for
-// ever; a subject is good under that generation only.
+// The generation of a pair is the later one of the person's and the sector's; a
+// subject is good under no earlier one.
 func TestGenerations(t *testing.T) {
 	t.Parallel()
 	database := openDB(t)
@@ -190,18 +190,19 @@ func TestGenerations(t *testing.T) {
 			if got := resolve(t, p, s, p.Subject(s, a.Ref)); got[0] != a.Ref {
 				t.Errorf("sector of generation %d, person of %d: nobody", s.Gen, a.Ref.Gen)
 			}
-			for g := 1; g <= 3; g++ {
-				if g <= max(s.Gen, a.Ref.Gen) {
-					continue
-				}
-				forged := p.Subject(s, account.Ref{Handle: a.Ref.Handle, Gen: g})
+			if s.Gen == 1 {
+				continue
+			}
+			// Who has the key of the first generation alone makes nobody here.
+			for g := 1; g < s.Gen; g++ {
+				forged := p.Subject(registry.Sector{ID: s.ID, Gen: g}, account.Ref{Handle: a.Ref.Handle, Gen: g})
 				if got := resolve(t, p, s, forged); !got[0].Nobody() {
 					t.Errorf("sector of generation %d, person of %d: generation %d names somebody", s.Gen, a.Ref.Gen, g)
 				}
 			}
 		}
 	}
-	if got := resolve(t, p, market, p.Subject(market, account.Ref{Handle: account.Handle{7}, Gen: 1})); !got[0].Nobody() {
+	if got := resolve(t, p, sectors[1], p.Subject(sectors[1], account.Ref{Handle: account.Handle{7}, Gen: 1})); !got[0].Nobody() {
 		t.Error("a handle that nobody has names somebody")
 	}
 }
@@ -211,17 +212,17 @@ func TestSessionIDs(t *testing.T) {
 	p := open(t, openDB(t), 1)
 	session := [16]byte{1, 2, 3, 15: 255}
 	sid := p.SessionID(market, session)
-	if got, ok := p.OpenSessionID(market, sid); !ok || got != session {
+	if got, ok := p.OpenSessionID(market, sid, now()); !ok || got != session {
 		t.Errorf("%s opens to %x", sid, got)
 	}
-	if got, ok := p.OpenSessionID(app, sid); ok && got == session {
+	if got, ok := p.OpenSessionID(app, sid, now()); ok && got == session {
 		t.Error("another sector opens it")
 	}
 	if p.SessionID(app, session) == sid {
 		t.Error("two sectors have the same sid")
 	}
 	for _, bad := range []string{"", sid[1:], strings.ToUpper(sid), sid + "a"} {
-		if _, ok := p.OpenSessionID(market, bad); ok {
+		if _, ok := p.OpenSessionID(market, bad, now()); ok {
 			t.Errorf("%q opens", bad)
 		}
 	}

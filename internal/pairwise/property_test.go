@@ -126,7 +126,7 @@ func FuzzResolve(f *testing.F) {
 		if pairwise.ParseBlock(&block, sub) && standard.EncodeToString(block[:]) != sub {
 			t.Errorf("%q is not canonical and was taken", sub)
 		}
-		if session, ok := p.OpenSessionID(market, sub); ok && p.SessionID(market, session) != sub {
+		if session, ok := p.OpenSessionID(market, sub, now()); ok && p.SessionID(market, session) != sub {
 			t.Errorf("session id %q is not canonical and was taken", sub)
 		}
 	})

@@ -12,10 +12,12 @@ type generationRow struct {
 	gen        int
 	salt       []byte
 	checkValue []byte
+	createdAt  time.Time
+	activeFrom time.Time
 }
 
 func loadGenerations(ctx context.Context, tx *db.Tx) ([]generationRow, error) {
-	rows, err := tx.Rows(ctx, "SELECT gen, salt, check_value FROM pairwise_generation ORDER BY gen")
+	rows, err := tx.Rows(ctx, "SELECT gen, salt, check_value, created_at, active_from FROM pairwise_generation ORDER BY gen")
 	if err != nil {
 		return nil, err
 	}
@@ -23,9 +25,11 @@ func loadGenerations(ctx context.Context, tx *db.Tx) ([]generationRow, error) {
 	var known []generationRow
 	for rows.Next() {
 		var g generationRow
-		if err := rows.Scan(&g.gen, &g.salt, &g.checkValue); err != nil {
+		var created, active int64
+		if err := rows.Scan(&g.gen, &g.salt, &g.checkValue, &created, &active); err != nil {
 			return nil, err
 		}
+		g.createdAt, g.activeFrom = db.Time(created), db.Time(active)
 		if g.gen != len(known)+1 {
 			return nil, fmt.Errorf("pairwise: key generation %d is missing in the database", len(known)+1)
 		}
@@ -34,8 +38,8 @@ func loadGenerations(ctx context.Context, tx *db.Tx) ([]generationRow, error) {
 	return known, rows.Err()
 }
 
-func insertGeneration(ctx context.Context, tx *db.Tx, g generationRow, now time.Time) error {
-	_, err := tx.Exec(ctx, "INSERT INTO pairwise_generation (gen, salt, check_value, created_at) VALUES ($1, $2, $3, $4)",
-		g.gen, g.salt, g.checkValue, db.Millis(now))
+func insertGeneration(ctx context.Context, tx *db.Tx, g generationRow) error {
+	_, err := tx.Exec(ctx, "INSERT INTO pairwise_generation (gen, salt, check_value, created_at, active_from) VALUES ($1, $2, $3, $4, $5)",
+		g.gen, g.salt, g.checkValue, db.Millis(g.createdAt), db.Millis(g.activeFrom))
 	return err
 }

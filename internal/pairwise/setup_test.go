@@ -39,7 +39,7 @@ func openPeople(t testing.TB, database *db.DB, gen int) *account.People {
 	t.Helper()
 	people, err := account.Open(t.Context(), account.Config{
 		DB: database, Hasher: secret.NewHasher(secret.HasherConfig{Memory: 64, Time: 1}),
-		DeviceKey: secret.Bytes(secret.KeySize), Generation: gen, Now: now,
+		DeviceKey: secret.Bytes(secret.KeySize), Generation: func() int { return gen }, Now: now,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -47,15 +47,36 @@ func openPeople(t testing.TB, database *db.DB, gen int) *account.People {
 	return people
 }
 
-// open opens a database with the secrets of generations 1 to n.
+// secrets are those of generations 1 to n.
+func secrets(n int) (list [][]byte) {
+	for g := range n {
+		list = append(list, ppidSecret(g+1))
+	}
+	return list
+}
+
+// open opens a database with generations 1 to n, all of them in use.
 func open(t testing.TB, database *db.DB, generations int) *pairwise.Pairwise {
 	t.Helper()
-	config := pairwise.Config{DB: database, Realm: "realm-1", People: openPeople(t, database, generations), Now: now}
-	for g := range generations {
-		config.Secrets = append(config.Secrets, ppidSecret(g+1))
+	config := pairwise.Config{
+		DB: database, Realm: "realm-1", Secrets: secrets(generations), People: openPeople(t, database, generations),
+		Now: func() time.Time { return now().Add(-time.Hour) },
 	}
 	p, err := pairwise.Open(t.Context(), config)
 	if err != nil {
+		t.Fatal(err)
+	}
+	known, err := p.Generations(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range generations - len(known) {
+		if _, err := p.NextGeneration(t.Context(), "test"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	config.Now = now
+	if p, err = pairwise.Open(t.Context(), config); err != nil {
 		t.Fatal(err)
 	}
 	return p

@@ -218,7 +218,7 @@ func TestNewSectorsHaveThePresentGeneration(t *testing.T) {
 	b := setup(t)
 	apply(t, b.Registry, edited(t, "  crypto:\n", "  coins:\n", "from: crypto", "from: coins"))
 	config := b.config()
-	config.Generation = 3
+	config.Generation = func() int { return 3 }
 	later := open(t, config)
 	apply(t, later, example(t))
 	market, _ := later.Current().Subsystem("market")

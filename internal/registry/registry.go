@@ -20,8 +20,9 @@ type Config struct {
 	DB  *db.DB
 	Now func() time.Time
 
-	// Generation is the generation of pairwise keys for new sectors; 0 means 1.
-	Generation int
+	// Generation, if not nil, is the generation of pairwise keys for new sectors;
+	// otherwise they get the first one.
+	Generation func() int
 	// Removed, if not nil, runs in the transaction of an Apply that removes
 	// clients, and ends what they hold.
 	Removed func(ctx context.Context, tx *db.Tx, clients []string) error
@@ -46,8 +47,8 @@ type state struct {
 // Open loads the group and follows its changes. At the first start it makes the
 // realm; the group is then empty until one is applied.
 func Open(ctx context.Context, config Config) (*Registry, error) {
-	if config.Generation == 0 {
-		config.Generation = 1
+	if config.Generation == nil {
+		config.Generation = func() int { return 1 }
 	}
 	decoy, err := newDecoy()
 	if err != nil {
@@ -142,7 +143,7 @@ func (r *Registry) Apply(ctx context.Context, group *Group, by string) (Plan, er
 func (r *Registry) write(ctx context.Context, tx *db.Tx, group *Group, next revision, plan Plan, by string) error {
 	now := r.config.Now()
 	for _, name := range sortedKeys(group.Subsystems) {
-		sector := Sector{Name: group.sectorName(name), ID: secret.ID(), Gen: r.config.Generation}
+		sector := Sector{Name: group.sectorName(name), ID: secret.ID(), Gen: r.config.Generation()}
 		if err := writeSector(ctx, tx, sector, db.Millis(now)); err != nil {
 			return err
 		}

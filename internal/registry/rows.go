@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/sekisho-id/sekisho/internal/db"
 )
@@ -47,7 +48,7 @@ func writeRevision(ctx context.Context, tx *db.Tx, r revision, at int64, by stri
 
 // readSectors reads all sectors by name.
 func readSectors(ctx context.Context, tx *db.Tx) (map[string]Sector, error) {
-	rows, err := tx.Rows(ctx, "SELECT name, id, gen FROM sector")
+	rows, err := tx.Rows(ctx, "SELECT name, id, gen, former_gen, former_until, rekeyed_at FROM sector")
 	if err != nil {
 		return nil, err
 	}
@@ -55,8 +56,12 @@ func readSectors(ctx context.Context, tx *db.Tx) (map[string]Sector, error) {
 	sectors := map[string]Sector{}
 	for rows.Next() {
 		var s Sector
-		if err := rows.Scan(&s.Name, &s.ID, &s.Gen); err != nil {
+		var until, rekeyed int64
+		if err := rows.Scan(&s.Name, &s.ID, &s.Gen, &s.Former, &until, &rekeyed); err != nil {
 			return nil, err
+		}
+		if s.Former > 0 {
+			s.FormerUntil, s.RekeyedAt = db.Time(until), db.Time(rekeyed)
 		}
 		sectors[s.Name] = s
 	}
@@ -68,6 +73,21 @@ func writeSector(ctx context.Context, tx *db.Tx, s Sector, at int64) error {
 	_, err := tx.Exec(ctx, "INSERT INTO sector (name, id, gen, created_at) VALUES ($1, $2, $3, $4) ON CONFLICT (name) DO NOTHING",
 		s.Name, s.ID, s.Gen, at)
 	return err
+}
+
+// rekeySector gives a sector a later generation, unless it has that already or
+// subjects of another one are taken yet.
+func rekeySector(ctx context.Context, tx *db.Tx, name string, gen int, now, until time.Time) (done bool, err error) {
+	n, err := tx.Exec(ctx, `UPDATE sector SET gen = $1, former_gen = gen, former_until = $2, rekeyed_at = $3
+		WHERE name = $4 AND gen < $1 AND former_until <= $3`,
+		gen, db.Millis(until), db.Millis(now), name)
+	return n == 1, err
+}
+
+// endOverlap has subjects of before a re-keying refused from now on.
+func endOverlap(ctx context.Context, tx *db.Tx, name string, now time.Time) (done bool, err error) {
+	n, err := tx.Exec(ctx, "UPDATE sector SET former_until = $1 WHERE name = $2 AND former_until > $1", db.Millis(now), name)
+	return n == 1, err
 }
 
 // readRealm reads the id of the realm; empty where there is none yet.

@@ -2,15 +2,21 @@ package registry
 
 import (
 	"slices"
+	"time"
 
 	"github.com/sekisho-id/sekisho/oauth"
 )
 
-// Sector is the scope of a pairwise subject. Its ID and Gen never change.
+// Sector is the scope of a pairwise subject. Its ID never changes, and its Gen only
+// when it is re-keyed.
 type Sector struct {
 	Name string
 	ID   string
-	Gen  int // key generation when the sector was made
+	Gen  int // key generation when the sector was made or re-keyed
+
+	Former      int       // its Gen before it was re-keyed; 0: it never was
+	FormerUntil time.Time // so long subjects of before are taken
+	RekeyedAt   time.Time
 }
 
 // Subsystem is one member system of the group.

@@ -107,7 +107,7 @@ func (b *bundle) open(ctx context.Context, path string, replace []string) (err e
 		}
 	}
 	b.people, err = account.Open(ctx, account.Config{
-		DB: b.database, Hasher: secret.NewHasher(secret.HasherConfig{}), DeviceKey: keys.Secret("device"), Generation: 1, Now: b.clock.Now,
+		DB: b.database, Hasher: secret.NewHasher(secret.HasherConfig{}), DeviceKey: keys.Secret("device"), Now: b.clock.Now,
 	})
 	if err != nil {
 		return err

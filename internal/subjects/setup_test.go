@@ -115,7 +115,7 @@ func (b *bundle) open(ctx context.Context, path string, budget pairwise.Budget) 
 		}
 	}
 	b.people, err = account.Open(ctx, account.Config{
-		DB: b.db, Hasher: secret.NewHasher(secret.HasherConfig{Memory: 64, Time: 1}), DeviceKey: keys.Secret("device"), Generation: 1, Now: now,
+		DB: b.db, Hasher: secret.NewHasher(secret.HasherConfig{Memory: 64, Time: 1}), DeviceKey: keys.Secret("device"), Now: now,
 	})
 	if err != nil {
 		return err

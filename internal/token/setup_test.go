@@ -138,7 +138,7 @@ func (b *bundle) open(ctx context.Context, path string) (err error) {
 		}
 	}
 	b.people, err = account.Open(ctx, account.Config{
-		DB: b.db, Hasher: secret.NewHasher(secret.HasherConfig{Memory: 64, Time: 1}), DeviceKey: b.keys.Secret("device"), Generation: 1, Now: b.clock.Now,
+		DB: b.db, Hasher: secret.NewHasher(secret.HasherConfig{Memory: 64, Time: 1}), DeviceKey: b.keys.Secret("device"), Now: b.clock.Now,
 	})
 	if err != nil {
 		return err
