@@ -94,6 +94,7 @@ type IDTokenClaims struct {
 	AccessTokenHash string   `json:"at_hash,omitempty"`
 	AuthorizedParty string   `json:"azp,omitempty"`
 	Actor           *Actor   `json:"act,omitempty"`
+	FormerSubject   string   `json:"former_sub,omitempty"` // sub before the sector was re-keyed
 }
 
 // Introspection is the answer of the introspection endpoint (RFC 7662 §2.2).

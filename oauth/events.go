@@ -48,10 +48,20 @@ const (
 	EventVerification  = "https://schemas.openid.net/secevent/ssf/event-type/verification"
 	EventStreamUpdated = "https://schemas.openid.net/secevent/ssf/event-type/stream-updated"
 
+	// EventSubjectsRekeyed tells the subsystems of a sector that it was re-keyed:
+	// people have other pairwise subjects there.
+	EventSubjectsRekeyed = "urn:sekisho:event-type:subjects-rekeyed"
+
 	// EventBackChannelLogout is the one member of events in a logout token
 	// (OIDC Back-Channel Logout §2.4).
 	EventBackChannelLogout = "http://schemas.openid.net/event/backchannel-logout"
 )
+
+// AboutStream reports whether events of a type are about the stream that brings
+// them, and about no person.
+func AboutStream(eventType string) bool {
+	return eventType == EventVerification || eventType == EventStreamUpdated || eventType == EventSubjectsRekeyed
+}
 
 // EventTokenClaims are the claims of the ID token that proves one event: who
 // published it (azp), for which subsystem (aud), about whom in that subsystem's
@@ -127,5 +137,6 @@ type LogoutTokenClaims struct {
 	ExpiresAt int64                      `json:"exp"`
 	ID        string                     `json:"jti"`
 	SessionID string                     `json:"sid,omitempty"`
+	Former    string                     `json:"former_sub,omitempty"` // sub before the sector was re-keyed
 	Events    map[string]json.RawMessage `json:"events"`
 }

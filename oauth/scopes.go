@@ -19,6 +19,9 @@ const (
 
 	// ScopeConvert lets a service convert pairwise subjects along its edges.
 	ScopeConvert = "subjects:convert"
+	// ScopeReissue lets a relying party turn the pairwise subjects that it had
+	// before its sector was re-keyed into those it has now.
+	ScopeReissue = "subjects:reissue"
 )
 
 // Limits of a scope parameter.

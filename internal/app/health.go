@@ -4,6 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+
+	"github.com/sekisho-id/sekisho/internal/web"
+	"github.com/sekisho-id/sekisho/oauth"
 )
 
 // Issuer is the issuer this server was started for.
@@ -20,6 +24,22 @@ func (a *App) groupReady(context.Context) error {
 		return fmt.Errorf("the group's issuer is now %s: restart this process", issuer)
 	}
 	return nil
+}
+
+// generationsReady tells whether this process has the secret of each generation of
+// PPIDs. Without one it would take people for nobody.
+func (a *App) generationsReady(context.Context) error { return a.Pairwise.Ready() }
+
+// withGenerations serves nobody while a secret is missing, whatever the balancer does.
+func (a *App) withGenerations(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if err := a.Pairwise.Ready(); err != nil {
+			web.Event(r.Context()).Set("cause", err.Error())
+			web.WriteError(w, r, oauth.Refuse(oauth.TemporarilyUnavailable, "The server cannot answer at the moment. Try again in a few seconds."))
+			return
+		}
+		next(w, r)
+	}
 }
 
 func (a *App) notDraining(context.Context) error {

@@ -18,6 +18,7 @@ func (a *App) parts() []part {
 		{"clock", a.DB.CheckClock},
 		{"audit", a.auditReady},
 		{"group", a.groupReady},
+		{"ppid_secrets", a.generationsReady},
 		{"draining", a.notDraining},
 	}
 }

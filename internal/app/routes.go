@@ -14,7 +14,7 @@ func (a *App) Handler() http.Handler {
 		mux.Handle(pattern, handler)
 	}
 	for pattern, handler := range a.routes() {
-		mux.Handle(pattern, web.Bound(handler))
+		mux.Handle(pattern, web.Bound(a.withGenerations(handler)))
 	}
 	return a.tracer.Handler(web.Log(a.config.Logger, a.observe, web.Recover(web.Harden(mux))))
 }
@@ -41,6 +41,7 @@ func (a *App) routes() map[string]http.HandlerFunc {
 		"/oauth2/revoke":     a.token.Revoke,
 		"/oauth2/userinfo":   a.token.Userinfo,
 		"/subjects/convert":  a.subjects.Convert,
+		"/subjects/reissue":  a.subjects.Reissue,
 
 		// how a third party registers its clients
 		registration.Path:               a.registration.Register,

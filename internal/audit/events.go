@@ -12,6 +12,7 @@ const (
 	ExchangeIssued    Event = "exchange.issued"
 	ExchangeRefused   Event = "exchange.refused"
 	SubjectsConverted Event = "subjects.converted"
+	SubjectsReissued  Event = "subjects.reissued"
 	SubjectsRefused   Event = "subjects.refused"
 	UserinfoServed    Event = "userinfo.served"
 	CodeIssued        Event = "code.issued"
@@ -64,6 +65,7 @@ const (
 
 	GenerationMade Event = "ppid.generation_made"
 	SectorRekeyed  Event = "ppid.sector_rekeyed"
+	OverlapEnded   Event = "ppid.overlap_ended" // former subjects of a sector are refused from then on
 
 	DatabaseRestored Event = "database.restored" // from a backup, as an operator says
 )

@@ -74,6 +74,9 @@ func (c *Courier) tellHappenings(ctx context.Context) (taken int, err error) {
 		if err := c.fanOut(ctx, tx, group, list); err != nil {
 			return err
 		}
+		if err := c.addRekeyings(ctx, tx, group, happenings); err != nil {
+			return err
+		}
 		return c.addLogouts(ctx, tx, group, happenings)
 	})
 	return taken, err

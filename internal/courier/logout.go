@@ -52,8 +52,12 @@ func (c *Courier) addLogouts(ctx context.Context, tx *db.Tx, group *registry.Sna
 // logoutRequest is the request that brings a logout token (OIDC Back-Channel
 // Logout §2.5). The token is made now, since it lives for two minutes only.
 func (c *Courier) logoutRequest(ctx context.Context, client *registry.Client, d *outbox.Delivery, m *message) (*http.Request, error) {
+	former, err := c.formerSubject(ctx, client, m.Subject)
+	if err != nil {
+		return nil, err
+	}
 	issued, err := c.Mint.LogoutToken(mint.LogoutToken{
-		Client: client, Subject: m.Subject, SessionID: m.Session, ID: d.ID,
+		Client: client, Subject: m.Subject, SessionID: m.Session, Former: former, ID: d.ID,
 	})
 	if err != nil {
 		return nil, err
@@ -65,4 +69,19 @@ func (c *Courier) logoutRequest(ctx context.Context, client *registry.Client, d 
 	}
 	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	return request, nil
+}
+
+// formerSubject is the subject that a person had at a client before its sector was
+// re-keyed, if the client wants to be told.
+func (c *Courier) formerSubject(ctx context.Context, client *registry.Client, subject string) (string, error) {
+	sector := client.Subsystem.Sector
+	if !client.FormerSubject || sector.Former == 0 {
+		return "", nil
+	}
+	who, err := c.Pairwise.ResolveOne(ctx, sector, subject)
+	if err != nil || who.Nobody() {
+		return "", err
+	}
+	former, _ := c.Pairwise.FormerSubject(sector, who)
+	return former, nil
 }

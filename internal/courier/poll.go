@@ -277,7 +277,7 @@ func (c *Courier) signPolled(k call, stream string, waiting []outbox.Delivery, a
 // mayHave reports whether a receiver may have a type of event now. Events about
 // the stream itself it always may.
 func mayHave(group *registry.Snapshot, receiver *registry.Subsystem, uri string) bool {
-	if uri == oauth.EventVerification || uri == oauth.EventStreamUpdated {
+	if oauth.AboutStream(uri) {
 		return true
 	}
 	event, ok := group.Event(uri)

@@ -63,10 +63,10 @@ func (w *world) open() {
 		w.Fatal(err)
 	}
 	w.people, err = account.Open(w.ctx, account.Config{
-		DB:         w.db,
-		Hasher:     secret.NewHasher(secret.HasherConfig{Memory: 64, Time: 1}),
-		DeviceKey:  bytes.Repeat([]byte{7}, secret.KeySize),
-		Now:        w.clock.Now,
+		DB:        w.db,
+		Hasher:    secret.NewHasher(secret.HasherConfig{Memory: 64, Time: 1}),
+		DeviceKey: bytes.Repeat([]byte{7}, secret.KeySize),
+		Now:       w.clock.Now,
 	})
 	if err != nil {
 		w.Fatal(err)

@@ -88,6 +88,7 @@ type LogoutToken struct {
 	Client    *registry.Client
 	Subject   string // the person, in the client's sector
 	SessionID string // the session, in the client's sector
+	Former    string // the person before the sector was re-keyed; may be empty
 	ID        string // jti: the same however often it is sent
 }
 
@@ -106,6 +107,7 @@ func (m *Mint) LogoutToken(t LogoutToken) (Issued, error) {
 		ExpiresAt: now.Add(LogoutTokenLife).Unix(),
 		ID:        t.ID,
 		SessionID: t.SessionID,
+		Former:    t.Former,
 		Events:    logoutEvents,
 	}
 	payload, err := json.Marshal(claims)

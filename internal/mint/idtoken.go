@@ -44,6 +44,9 @@ func (m *Mint) IDToken(t IDToken) (Issued, error) {
 		AccessTokenHash: accessTokenHash(t.AccessToken),
 		Actor:           t.Actor,
 	}
+	if t.Client.FormerSubject {
+		claims.FormerSubject, _ = m.Pairwise.FormerSubject(sector, t.Who)
+	}
 	if t.SignIn.Session != nil {
 		claims.SessionID = m.Pairwise.SessionID(sector, *t.SignIn.Session)
 	}

@@ -228,6 +228,57 @@ func TestNewSectorsHaveThePresentGeneration(t *testing.T) {
 	}
 }
 
+// A sector is re-keyed to a generation that is later than its own, and not again
+// while its former subjects are taken.
+func TestRekey(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	apply(t, b.Registry, example(t))
+	config := b.config()
+	gen := 1
+	config.Generation = func() int { return gen }
+	r := open(t, config)
+	rekey := func(name string) error {
+		_, err := r.Rekey(t.Context(), name, time.Hour, "test")
+		return err
+	}
+	if err := rekey("market"); !errors.Is(err, registry.ErrSectorCurrent) {
+		t.Errorf("to the same generation: %v", err)
+	}
+	if err := r.EndOverlap(t.Context(), "market", "test"); !errors.Is(err, registry.ErrNoOverlap) {
+		t.Errorf("no overlap: %v", err)
+	}
+	gen = 2
+	if err := rekey("nowhere"); !errors.Is(err, registry.ErrSectorUnknown) {
+		t.Errorf("unknown: %v", err)
+	}
+	if err := rekey("market"); err != nil {
+		t.Fatal(err)
+	}
+	market, _ := r.Current().Subsystem("market")
+	crypto, _ := r.Current().Subsystem("crypto")
+	if s := market.Sector; s.Gen != 2 || s.Former != 1 || s.FormerUntil.Sub(s.RekeyedAt) != time.Hour {
+		t.Errorf("%+v", s)
+	}
+	if crypto.Sector.Gen != 1 || crypto.Sector.Former != 0 {
+		t.Errorf("another sector: %+v", crypto.Sector)
+	}
+	gen = 3
+	if err := rekey("market"); !errors.Is(err, registry.ErrSectorOverlap) {
+		t.Errorf("in the overlap: %v", err)
+	}
+	if err := r.EndOverlap(t.Context(), "market", "test"); err != nil {
+		t.Fatal(err)
+	}
+	if err := rekey("market"); err != nil {
+		t.Fatal(err)
+	}
+	market, _ = r.Current().Subsystem("market")
+	if s := market.Sector; s.Gen != 3 || s.Former != 2 {
+		t.Errorf("%+v", s)
+	}
+}
+
 func TestApplyIsWholeOrNot(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

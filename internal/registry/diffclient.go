@@ -29,6 +29,9 @@ func (d differ) diffClient(id string, before, after *GroupClient) {
 	if before.IDTokenAlg != after.IDTokenAlg {
 		d.other(id, "ID tokens for %s are signed with %s (were with %s).", id, after.IDTokenAlg, before.IDTokenAlg)
 	}
+	if before.FormerSubject != after.FormerSubject {
+		d.other(id, "%s %s told the former subject after its sector was re-keyed.", id, map[bool]string{true: "is", false: "is no longer"}[after.FormerSubject])
+	}
 	switch {
 	case before.Rate < after.Rate:
 		d.gain(id, "%s may ask for %d tokens a second (was %d).", id, after.Rate, before.Rate)

@@ -50,6 +50,7 @@ type GroupClient struct {
 	CORSOrigins            []string `json:"cors_origins,omitempty" jsonschema:"description=Origins from which a browser may call the token endpoint. Public clients only. Default for spa: the origins of its redirect_uris."`
 	PKCE                   string   `json:"pkce,omitempty" jsonschema:"enum=required,enum=optional,description=optional only for foreign software that cannot send it\\, and never for a public client. Default: required."`
 	IDTokenAlg             string   `json:"id_token_alg,omitempty" jsonschema:"enum=RS256,enum=ES256,description=How its ID tokens are signed. Default: RS256."`
+	FormerSubject          bool     `json:"former_sub,omitempty" jsonschema:"description=After its sector was re-keyed\\, ID tokens and logout tokens name the former subject\\, too\\, as former_sub\\, while former subjects are taken."`
 	Rate                   int      `json:"rate,omitempty" jsonschema:"minimum=1,maximum=100000,description=Token requests a second. Default: 2000 for a confidential client of the group; 50 for any other."`
 
 	Name             Text   `json:"name,omitzero" jsonschema:"description=What people call it. Default: the name of the subsystem."`

@@ -163,6 +163,12 @@ func (s *Snapshot) MaySignIn(client *Client, scope string) bool {
 	}
 }
 
+// MayReissue reports whether a client may have subjects:reissue: confidential, may
+// act for itself, and its sector was re-keyed.
+func (s *Snapshot) MayReissue(client *Client) bool {
+	return !client.Public() && client.Subsystem.Scenario.AllowsClientCredentials() && client.Subsystem.Sector.Former > 0
+}
+
 // MayConvert reports whether a client may have subjects:convert: confidential,
 // of a service.
 func (s *Snapshot) MayConvert(client *Client) bool {

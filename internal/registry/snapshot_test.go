@@ -102,7 +102,7 @@ func TestSnapshotOfServer(t *testing.T) {
 	if !ok || self != s.Self() || self.Subsystem != nil {
 		t.Fatalf("the server's own resource = %+v, %t", self, ok)
 	}
-	want := oauth.Scopes{"address", "email", "events:publish", "offline_access", "openid", "phone", "profile", "ssf.manage", "ssf.read", "subjects:convert"}
+	want := oauth.Scopes{"address", "email", "events:publish", "offline_access", "openid", "phone", "profile", "ssf.manage", "ssf.read", "subjects:convert", "subjects:reissue"}
 	if diff := cmp.Diff(want, self.ScopeNames()); diff != "" {
 		t.Errorf("scopes (-want +got):\n%s", diff)
 	}

@@ -118,7 +118,7 @@ func (p scopePolicy) refuse(resource *registry.Resource, scope string) *oauth.Er
 }
 
 // serviceScopes are the scopes of the authorization server's own API.
-var serviceScopes = []string{oauth.ScopeConvert, oauth.ScopePublish, oauth.ScopeStreamRead, oauth.ScopeStreamManage}
+var serviceScopes = []string{oauth.ScopeConvert, oauth.ScopeReissue, oauth.ScopePublish, oauth.ScopeStreamRead, oauth.ScopeStreamManage}
 
 // refuseIdentity is refuse for the authorization server's own scopes.
 func (p scopePolicy) refuseIdentity(scope string) *oauth.Error {

@@ -28,7 +28,7 @@ type Config struct {
 	Now        func() time.Time
 }
 
-// Door serves the endpoint.
+// Door serves the endpoints.
 type Door struct {
 	Config
 }
@@ -39,6 +39,17 @@ func New(c Config) *Door { return &Door{Config: c} }
 // Convert is the conversion endpoint.
 func (d *Door) Convert(w http.ResponseWriter, r *http.Request) {
 	answer, err := d.convert(w, r)
+	d.write(w, r, answer, err)
+}
+
+// Reissue is the endpoint where a relying party gets the subjects that it knows
+// people by since its sector was re-keyed, for those of before.
+func (d *Door) Reissue(w http.ResponseWriter, r *http.Request) {
+	answer, err := d.reissue(w, r)
+	d.write(w, r, answer, err)
+}
+
+func (d *Door) write(w http.ResponseWriter, r *http.Request, answer []byte, err error) {
 	if err != nil {
 		d.refuse(w, r, err)
 		return
@@ -51,14 +62,14 @@ func (d *Door) Convert(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(answer) // the asker is gone if this fails; nobody is left to tell
 }
 
-// convert is the road of a request, in order.
+// convert is the road of a conversion, in order.
 func (d *Door) convert(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	ctx := r.Context()
-	asker, err := d.checkAsker(w, r)
+	asker, err := d.checkAsker(w, r, mayConvert)
 	if err != nil {
 		return nil, err
 	}
-	request, err := parseRequest(w, r)
+	request, err := parseRequest(w, r, convertForm)
 	if err != nil {
 		return nil, err
 	}
@@ -85,6 +96,32 @@ func (d *Door) convert(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	answer, converted := d.appendAnswer(ends.to, people)
 	event.Set("converted", converted)
 	return answer, d.converted(r, asker, request, converted)
+}
+
+// reissue is the road of a renewal. Both ends are the asker's own, so nobody is
+// learnt of and no budget is needed; a subject that is new already stays as it is.
+func (d *Door) reissue(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	ctx := r.Context()
+	asker, err := d.checkAsker(w, r, mayReissue)
+	if err != nil {
+		return nil, err
+	}
+	request, err := parseRequest(w, r, reissueForm)
+	if err != nil {
+		return nil, err
+	}
+	web.Event(ctx).Set("asked", len(request.Subjects))
+	sector := asker.Subsystem.Sector
+	people, err := d.Pairwise.Resolve(ctx, sector, request.Subjects)
+	if err != nil {
+		return nil, err
+	}
+	answer, reissued := d.appendAnswer(sector, people)
+	web.Event(ctx).Set("reissued", reissued)
+	return answer, d.Audit.Enqueue(d.record(r, asker, audit.Record{
+		Event: audit.SubjectsReissued, Outcome: audit.OK,
+		Detail: map[string]any{"sector": sector.Name, "asked": len(request.Subjects), "reissued": reissued},
+	}))
 }
 
 // converted records what was done: the counts, never two subjects of a person

@@ -22,7 +22,7 @@ func refusalOf(err error) error {
 			Code: oauth.TemporarilyUnavailable, Status: http.StatusTooManyRequests,
 			Description: "The daily budget of conversions is used up. Wait as long as Retry-After says, or have the operators raise it.",
 		}
-	case errors.Is(err, audit.ErrUnavailable):
+	case errors.Is(err, audit.ErrUnavailable), errors.Is(err, pairwise.ErrNoSecret):
 		return oauth.Refuse(oauth.TemporarilyUnavailable, "The server cannot answer at the moment. Try again in a few seconds.")
 	default:
 		return err

@@ -16,7 +16,7 @@ func FuzzReadRequest(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		got, err := readRequest(body)
+		got, err := readRequest(body, convertForm)
 		if err != nil {
 			return
 		}

@@ -141,6 +141,7 @@ func (b *bundle) open(ctx context.Context, path string, budget pairwise.Budget) 
 	})
 	mux := http.NewServeMux()
 	mux.HandleFunc("/subjects/convert", door.Convert)
+	mux.HandleFunc("/subjects/reissue", door.Reissue)
 	b.handler = web.Log(slog.New(slog.NewJSONHandler(b.log, nil)), nil, web.Recover(web.Harden(mux)))
 	return nil
 }

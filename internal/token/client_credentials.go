@@ -113,11 +113,14 @@ func (c call) serviceParts() []part {
 }
 
 // ownScopes lists the scopes of the server's own API that the client may have:
-// a service converts subjects, a publisher hands in events, a receiver manages
+// a service converts subjects, a re-keyed relying party renews its own, a publisher hands in events, a receiver manages
 // its streams.
 func (c call) ownScopes() (own oauth.Scopes) {
 	if c.group.MayConvert(c.client) {
 		own = append(own, oauth.ScopeConvert)
+	}
+	if c.group.MayReissue(c.client) {
+		own = append(own, oauth.ScopeReissue)
 	}
 	if c.group.MayPublish(c.client) {
 		own = append(own, oauth.ScopePublish)

@@ -12,7 +12,9 @@ import (
 const platformTypes = "https://schemas.openid.net/secevent/"
 
 // ofPlatform reports whether events of a type are the platform's own.
-func ofPlatform(eventType string) bool { return strings.HasPrefix(eventType, platformTypes) }
+func ofPlatform(eventType string) bool {
+	return strings.HasPrefix(eventType, platformTypes) || eventType == oauth.EventSubjectsRekeyed
+}
 
 // platformEvent is what the platform says about sessions and accounts (CAEP 1.0
 // §2), with the person as the subsystems know them that call this one.

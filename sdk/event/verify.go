@@ -166,7 +166,7 @@ func (r *Receiver) verifyCredential(ctx context.Context, compact string, body []
 // readPlatform reads what a Security Event Token has in its sub_id: here sub is
 // the stream where the event is about one, and the body names the session.
 func readPlatform(e *Event) error {
-	if e.Type == oauth.EventVerification || e.Type == oauth.EventStreamUpdated {
+	if oauth.AboutStream(e.Type) {
 		e.Subject, e.Stream = "", e.Subject
 		return nil
 	}

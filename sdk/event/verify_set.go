@@ -61,8 +61,7 @@ func (r *Receiver) readSubject(e *Event, id *oauth.SubjectID) bool {
 	if id == nil {
 		return false
 	}
-	switch e.Type {
-	case oauth.EventVerification, oauth.EventStreamUpdated:
+	if oauth.AboutStream(e.Type) {
 		e.Stream = id.ID
 		return id.Format == oauth.FormatOpaque && id.ID != ""
 	}
