@@ -85,8 +85,8 @@ func (c ppidRekey) Run(ctx context.Context, term terminal) error {
 		case err != nil:
 			return err
 		}
-		_, err = fmt.Fprintf(term.out, "people have other ids in %s now; those of before are taken until %s\n",
-			s.Name, s.FormerUntil.Format(timeLayout))
+		_, err = fmt.Fprintf(term.out, "people have other ids in %s from %s on; those of before are taken until %s\n",
+			s.Name, s.RekeyedAt.Format(timeLayout), s.FormerUntil.Format(timeLayout))
 		return err
 	})
 }

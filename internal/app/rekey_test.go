@@ -81,7 +81,10 @@ func TestRekeyedSector(t *testing.T) {
 
 	w.rekey("suite")
 	w.rekey("crypto")
-	w.clock.Advance(time.Minute)
+	if now := w.sub("crypto", w.person.Ref); now != formerCrypto {
+		t.Error("changed at once, before other processes can know")
+	}
+	w.clock.Advance(2 * time.Minute)
 
 	// What was given before is good, and still says what it said.
 	if got := rp.userinfo(before.tokens)["sub"]; got != formerSub {
@@ -116,7 +119,7 @@ func TestRekeyedSector(t *testing.T) {
 	}
 	body := about.Events[oauth.EventSubjectsRekeyed]
 	if about.SubID.Format != oauth.FormatOpaque || about.SubID.ID != stream || body.Sector != "crypto" ||
-		body.FormerUntil != w.clock.Now().Add(90*24*time.Hour-time.Minute).Unix() {
+		body.FormerUntil != w.clock.Now().Add(90*24*time.Hour).Unix() {
 		t.Errorf("told %s", text)
 	}
 
@@ -128,6 +131,9 @@ func TestRekeyedSector(t *testing.T) {
 	})
 	if list, _ := got["subjects"].([]any); !slices.Equal(list, []any{now, now, nil, nil}) || now == formerCrypto {
 		t.Errorf("reissued %v, want %s", got, now)
+	}
+	if list, _ := got["former"].([]any); !slices.Equal(list, []any{formerCrypto, formerCrypto, nil, nil}) {
+		t.Errorf("reissued %v, former was %s", got, formerCrypto)
 	}
 	reissue.refused("another member", http.StatusBadRequest, oauth.InvalidRequest, http.MethodPost, "/subjects/reissue", members{"subjects": []string{}, "from": "crypto"})
 	w.peer("market.gateway", oauth.ScopeConvert).refused("another scope", http.StatusForbidden, oauth.InsufficientScope, http.MethodPost, "/subjects/reissue", members{"subjects": []string{now}})

@@ -1,6 +1,7 @@
 package courier_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"log/slog"
@@ -49,7 +50,7 @@ subsystems:
   shop:
     scenario: app
     clients:
-      web: { type: web, secret_file: any, redirect_uris: [https://shop.test/callback], backchannel_logout_uri: LOGOUT }
+      web: { type: web, secret_file: any, redirect_uris: [https://shop.test/callback], backchannel_logout_uri: LOGOUT, former_sub: true }
   partner:
     scenario: third_party
     identity: [profile, phone]
@@ -74,7 +75,10 @@ type engine struct {
 	clock  *clocktest.Clock
 	logout *receiver
 	people []*account.Account
+	gen    int // of PPID keys that re-keyed sectors get
 }
+
+func (e *engine) generation() int { return max(1, e.gen) }
 
 func openEngine(t testing.TB) *engine { return openEngineAt(t, loopbackIssuer) }
 
@@ -102,7 +106,7 @@ func (e *engine) process(issuer string, first bool) *courier.Courier {
 	now := e.clock.Now
 	keys, err := keyring.Open(e.ctx, keyring.Config{DB: database, KEK: make([]byte, 32), Now: now})
 	e.must(err)
-	reg, err := registry.Open(e.ctx, registry.Config{DB: database, Now: now})
+	reg, err := registry.Open(e.ctx, registry.Config{DB: database, Now: now, Generation: e.generation})
 	e.must(err)
 	if first {
 		file := strings.NewReplacer("ISSUER", issuer, "LOGOUT", e.logout.URL+"/logout").Replace(engineGroup)
@@ -118,7 +122,7 @@ func (e *engine) process(issuer string, first bool) *courier.Courier {
 	grants, err := grant.Open(e.ctx, grant.Config{DB: database, People: people, Now: now})
 	e.must(err)
 	ids, err := pairwise.Open(e.ctx, pairwise.Config{
-		DB: database, Realm: reg.Current().Realm, Secrets: [][]byte{make([]byte, 32)}, People: people, Now: now,
+		DB: database, Realm: reg.Current().Realm, Secrets: [][]byte{make([]byte, 32), bytes.Repeat([]byte{1}, 32)}, People: people, Now: now,
 	})
 	e.must(err)
 	m, err := mint.New(mint.Config{Issuer: reg.Current().Issuer, Registry: reg, Keys: keys, Pairwise: ids, Grants: grants, Now: now})

@@ -93,3 +93,30 @@ func TestBackChannelLogoutIsTriedForTenMinutes(t *testing.T) {
 		t.Errorf("dead are %+v", dead)
 	}
 }
+
+// After its sector was re-keyed, a client that wants it hears whom it knew before.
+func TestBackChannelLogoutOfARekeyedSector(t *testing.T) {
+	t.Parallel()
+	e := openEngine(t)
+	session := e.signIn(0, "shop.web")
+	former := e.subject("shop", 0)
+	if _, err := e.Pairwise.NextGeneration(e.ctx, "test"); err != nil {
+		t.Fatal(err)
+	}
+	e.gen = 2
+	if _, err := e.Registry.Rekey(e.ctx, "shop", 24*time.Hour, "test"); err != nil {
+		t.Fatal(err)
+	}
+	e.clock.Advance(2 * time.Minute)
+	e.update(func(tx *db.Tx) error { return e.Grants.EndSession(e.ctx, tx, session.ID) })
+	e.tick()
+	form, err := url.ParseQuery(e.logout.take()[0].body)
+	e.must(err)
+	claims, err := e.Keys.Verify(keyring.LogoutRS256, form.Get("logout_token"))
+	e.must(err)
+	var got map[string]any
+	e.must(json.Unmarshal(claims, &got))
+	if got["sub"] != e.subject("shop", 0) || got["former_sub"] != former || got["sub"] == former {
+		t.Errorf("sub %v, former_sub %v; it was %s", got["sub"], got["former_sub"], former)
+	}
+}

@@ -123,6 +123,18 @@ func TestRekeyedSector(t *testing.T) {
 	} else if got, _ := p.OpenSessionID(rekeyed, after, now()); got != session {
 		t.Error("the new sid does not open")
 	}
+	// It is known before it holds.
+	announced := rekeyed
+	announced.RekeyedAt = now().Add(time.Second)
+	if got := p.Subject(announced, old.Ref); got != oldSub || p.SessionID(announced, session) != before {
+		t.Error("changed before its time")
+	}
+	if _, ok := p.FormerSubject(announced, old.Ref); ok {
+		t.Error("a former subject before it has changed")
+	}
+	if got := resolve(t, p, announced, oldSub, p.Subject(rekeyed, old.Ref)); got[0] != old.Ref || got[1] != old.Ref {
+		t.Error("nobody before its time")
+	}
 	rekeyed.FormerUntil = now()
 	if got := resolve(t, p, rekeyed, oldSub, p.Subject(rekeyed, old.Ref)); !got[0].Nobody() || got[1] != old.Ref {
 		t.Error("the overlap does not end")

@@ -10,7 +10,7 @@ import (
 // subject it cannot be matched with that of another sector. The generation is
 // the sector's, since a session id has no room to tell another.
 func (p *Pairwise) SessionID(s registry.Sector, session [16]byte) string {
-	block := p.cipher(sessionLabel, max(1, s.Gen), s.ID)
+	block := p.cipher(sessionLabel, max(1, p.gen(s)), s.ID)
 	sealed := new([16]byte)
 	block.Encrypt(sealed[:], session[:])
 	return string(appendBlock(make([]byte, 0, SubjectSize), sealed))

@@ -14,7 +14,7 @@ func (p *Pairwise) Subject(s registry.Sector, who account.Ref) string {
 
 // AppendSubject appends Subject to dst.
 func (p *Pairwise) AppendSubject(dst []byte, s registry.Sector, who account.Ref) []byte {
-	block := p.cipher(subjectLabel, max(who.Gen, s.Gen), s.ID)
+	block := p.cipher(subjectLabel, max(who.Gen, p.gen(s)), s.ID)
 	// The room for the block is taken at the end of dst, where its text replaces
 	// it: the cipher's argument would otherwise have to be allocated.
 	n := len(dst)
@@ -26,10 +26,18 @@ func (p *Pairwise) AppendSubject(dst []byte, s registry.Sector, who account.Ref)
 	return appendBlock(dst[:n], &plain)
 }
 
+// gen is the generation that a sector has now.
+func (p *Pairwise) gen(s registry.Sector) int {
+	if s.Former > 0 && p.Now().Before(s.RekeyedAt) {
+		return s.Former
+	}
+	return s.Gen
+}
+
 // FormerSubject is the identifier that a person had in a sector before it was
 // re-keyed, while those are taken; ok is false where it has not changed.
 func (p *Pairwise) FormerSubject(s registry.Sector, who account.Ref) (sub string, ok bool) {
-	if !p.overlaps(s) || who.Gen >= s.Gen {
+	if !p.overlaps(s) || p.gen(s) == s.Former || who.Gen >= s.Gen {
 		return "", false
 	}
 	return p.Subject(registry.Sector{ID: s.ID, Gen: s.Former}, who), true

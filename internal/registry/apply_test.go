@@ -257,7 +257,7 @@ func TestRekey(t *testing.T) {
 	}
 	market, _ := r.Current().Subsystem("market")
 	crypto, _ := r.Current().Subsystem("crypto")
-	if s := market.Sector; s.Gen != 2 || s.Former != 1 || s.FormerUntil.Sub(s.RekeyedAt) != time.Hour {
+	if s := market.Sector; s.Gen != 2 || s.Former != 1 || s.FormerUntil.Sub(s.RekeyedAt) != time.Hour || s.RekeyedAt.Sub(config.Now()) != 2*time.Minute {
 		t.Errorf("%+v", s)
 	}
 	if crypto.Sector.Gen != 1 || crypto.Sector.Former != 0 {

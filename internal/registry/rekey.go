@@ -22,6 +22,10 @@ var (
 	ErrNoOverlap     = errors.New("no former subjects of the sector are taken")
 )
 
+// announcedFor is how long before its subjects change the re-keying of a sector is
+// known to all processes, and to services that look for it once a minute.
+const announcedFor = 2 * time.Minute
+
 // Sectors lists all sectors by name, also those whose subsystem is gone.
 func (r *Registry) Sectors() []Sector {
 	var list []Sector
@@ -32,31 +36,34 @@ func (r *Registry) Sectors() []Sector {
 	return list
 }
 
-// Rekey gives people other subjects in a sector, those of the current key
-// generation. For the overlap the former ones are taken, never issued. The
-// receivers of events in the sector are told; by names who asks.
+// Rekey gives people other subjects in a sector, two minutes from now: those of the
+// current key generation. For the overlap the former ones are taken, never issued.
+// The receivers of events in the sector are told; by names who asks.
 func (r *Registry) Rekey(ctx context.Context, name string, overlap time.Duration, by string) (Sector, error) {
 	now := r.config.Now()
-	gen, until := r.config.Generation(), now.Add(overlap)
+	rekeyed := Sector{Name: name, Gen: r.config.Generation(), RekeyedAt: now.Add(announcedFor), FormerUntil: now.Add(announcedFor + overlap)}
 	err := r.config.DB.Update(ctx, func(tx *db.Tx) error {
-		done, err := rekeySector(ctx, tx, name, gen, now, until)
+		done, err := rekeySector(ctx, tx, rekeyed, now)
 		if err != nil {
 			return err
 		}
 		if !done {
-			return r.whyNotRekeyed(ctx, tx, name, gen)
+			return r.whyNotRekeyed(ctx, tx, rekeyed)
 		}
 		tx.Changed(topic)
 		err = outbox.Append(ctx, tx, outbox.Happening{
 			Type: oauth.EventSubjectsRekeyed, At: now,
-			Payload: map[string]any{"sector": name, "event_timestamp": now.Unix(), "former_until": until.Unix()},
+			Payload: map[string]any{
+				"sector": name, "event_timestamp": now.Unix(),
+				"rekeyed_at": rekeyed.RekeyedAt.Unix(), "former_until": rekeyed.FormerUntil.Unix(),
+			},
 		})
 		if err != nil {
 			return err
 		}
 		return audit.Append(ctx, tx, audit.Record{
 			At: now, Event: audit.SectorRekeyed, Outcome: audit.OK,
-			Detail: map[string]any{"sector": name, "generation": gen, "former_until": until.Unix(), "by": by},
+			Detail: map[string]any{"sector": name, "generation": rekeyed.Gen, "former_until": rekeyed.FormerUntil.Unix(), "by": by},
 		})
 	})
 	if err != nil {
@@ -65,15 +72,15 @@ func (r *Registry) Rekey(ctx context.Context, name string, overlap time.Duration
 	return r.current.Load().sectors[name], nil
 }
 
-func (r *Registry) whyNotRekeyed(ctx context.Context, tx *db.Tx, name string, gen int) error {
+func (r *Registry) whyNotRekeyed(ctx context.Context, tx *db.Tx, wanted Sector) error {
 	sectors, err := readSectors(ctx, tx)
 	if err != nil {
 		return err
 	}
-	switch s, ok := sectors[name]; {
+	switch s, ok := sectors[wanted.Name]; {
 	case !ok:
 		return ErrSectorUnknown
-	case s.Gen >= gen:
+	case s.Gen >= wanted.Gen:
 		return ErrSectorCurrent
 	default:
 		return ErrSectorOverlap

@@ -77,10 +77,10 @@ func writeSector(ctx context.Context, tx *db.Tx, s Sector, at int64) error {
 
 // rekeySector gives a sector a later generation, unless it has that already or
 // subjects of another one are taken yet.
-func rekeySector(ctx context.Context, tx *db.Tx, name string, gen int, now, until time.Time) (done bool, err error) {
+func rekeySector(ctx context.Context, tx *db.Tx, s Sector, now time.Time) (done bool, err error) {
 	n, err := tx.Exec(ctx, `UPDATE sector SET gen = $1, former_gen = gen, former_until = $2, rekeyed_at = $3
-		WHERE name = $4 AND gen < $1 AND former_until <= $3`,
-		gen, db.Millis(until), db.Millis(now), name)
+		WHERE name = $4 AND gen < $1 AND former_until <= $5`,
+		s.Gen, db.Millis(s.FormerUntil), db.Millis(s.RekeyedAt), s.Name, db.Millis(now))
 	return n == 1, err
 }
 

@@ -12,11 +12,11 @@ import (
 type Sector struct {
 	Name string
 	ID   string
-	Gen  int // key generation when the sector was made or re-keyed
+	Gen  int // key generation when the sector was made, or from RekeyedAt on
 
 	Former      int       // its Gen before it was re-keyed; 0: it never was
+	RekeyedAt   time.Time // may be a little ahead, so that all processes change at once
 	FormerUntil time.Time // so long subjects of before are taken
-	RekeyedAt   time.Time
 }
 
 // Subsystem is one member system of the group.

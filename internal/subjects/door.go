@@ -116,7 +116,7 @@ func (d *Door) reissue(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	answer, reissued := d.appendAnswer(sector, people)
+	answer, reissued := d.appendReissued(sector, people)
 	web.Event(ctx).Set("reissued", reissued)
 	return answer, d.Audit.Enqueue(d.record(r, asker, audit.Record{
 		Event: audit.SubjectsReissued, Outcome: audit.OK,

@@ -21,13 +21,7 @@ const (
 // server knows nobody. Long lists are sent in several requests.
 func (c *Client) Convert(ctx context.Context, from, to string, subjects []string) ([]string, error) {
 	converted := make([]string, len(subjects))
-	var places []int
-	var batch []string
-	size := 0 // of batch as JSON
-	flush := func() error {
-		if len(batch) == 0 {
-			return nil
-		}
+	return converted, inBatches(subjects, func(places []int, batch []string) error {
 		answer, err := c.convertBatch(ctx, from, to, batch)
 		if err != nil {
 			return err
@@ -36,6 +30,23 @@ func (c *Client) Convert(ctx context.Context, from, to string, subjects []string
 			if subject != nil {
 				converted[places[i]] = *subject
 			}
+		}
+		return nil
+	})
+}
+
+// inBatches gives subjects to send, as many at a time as one request takes, with
+// their places among all. What can be nobody's is left out.
+func inBatches(subjects []string, send func(places []int, batch []string) error) error {
+	var places []int
+	var batch []string
+	size := 0 // of batch as JSON
+	flush := func() error {
+		if len(batch) == 0 {
+			return nil
+		}
+		if err := send(places, batch); err != nil {
+			return err
 		}
 		places, batch, size = places[:0], batch[:0], 0
 		return nil
@@ -47,12 +58,12 @@ func (c *Client) Convert(ctx context.Context, from, to string, subjects []string
 		length := len(`"",`) + len(subject) + strings.Count(subject, `"`) + strings.Count(subject, `\`)
 		if len(batch) == maxSubjects || size+length > maxBodyBytes {
 			if err := flush(); err != nil {
-				return nil, err
+				return err
 			}
 		}
 		places, batch, size = append(places, i), append(batch, subject), size+length
 	}
-	return converted, flush()
+	return flush()
 }
 
 // sendable reports whether a string can be a subject at all: printable ASCII.

@@ -68,11 +68,15 @@ func (m *Mapping) convert(ctx context.Context, way way, subjects []string) ([]st
 	return m.converter.convert(ctx, way, subjects)
 }
 
-func (m *Mapping) prepare() {
-	now, ttl, size := m.Now, m.CacheTTL, m.CacheSize
-	if now == nil {
-		now = time.Now
+func (m *Mapping) clock() time.Time {
+	if m.Now != nil {
+		return m.Now()
 	}
+	return time.Now()
+}
+
+func (m *Mapping) prepare() {
+	now, ttl, size := m.clock, m.CacheTTL, m.CacheSize
 	if ttl <= 0 {
 		ttl = defaultCacheTTL
 	}

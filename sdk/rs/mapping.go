@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sekisho-id/sekisho/sdk/rp"
@@ -34,6 +36,7 @@ type Mapping struct {
 
 	once      sync.Once
 	converter *converter
+	rekeyed   atomic.Int64 // until then (unix ns) it is believed that the sector was not re-keyed
 	tags      tagIndex
 }
 
@@ -79,10 +82,21 @@ func (m *Mapping) Known(ctx context.Context, subject string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("rs: mapping: %w", err)
 	}
-	if known[subject] == "" {
-		return "", ErrUnknownUser
+	if id := known[subject]; id != "" || subject == "" {
+		return id, unknownIf(id == "")
 	}
-	return known[subject], nil
+	renewed, err := m.renewed(ctx, []string{subject})
+	if err != nil {
+		return "", err
+	}
+	return renewed[subject], unknownIf(renewed[subject] == "")
+}
+
+func unknownIf(unknown bool) error {
+	if unknown {
+		return ErrUnknownUser
+	}
+	return nil
 }
 
 // Forget drops the remembered conversion between a person's subject at another
@@ -162,6 +176,17 @@ func (m *Mapping) internalIDs(ctx context.Context, own []string) ([]string, erro
 	if err != nil {
 		return nil, fmt.Errorf("rs: mapping: %w", err)
 	}
+	var unknown []string
+	for _, subject := range present(own) {
+		if known[subject] == "" {
+			unknown = append(unknown, subject)
+		}
+	}
+	renewed, err := m.renewed(ctx, unknown)
+	if err != nil {
+		return nil, err
+	}
+	maps.Copy(known, renewed)
 	ids := make([]string, len(own))
 	for i, subject := range own {
 		id, found := known[subject]

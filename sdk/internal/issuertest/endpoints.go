@@ -111,10 +111,37 @@ func (i *Issuer) convert(w http.ResponseWriter, r *http.Request) {
 		person, ok := strings.CutSuffix(subject, "."+question.From)
 		if ok && person != "ghost" {
 			answer := Subject(person, question.To)
+			if i.Rekeyed {
+				answer = renewed(answer)
+			}
 			answers[n] = &answer
 		}
 	}
 	write(w, http.StatusOK, map[string]any{"subjects": answers})
+}
+
+// renewed is what a subject is once its sector was re-keyed.
+func renewed(subject string) string {
+	person, subsystem, _ := strings.Cut(subject, ".")
+	return person + ".new." + subsystem
+}
+
+// reissue renews the subjects of a sector that was re-keyed.
+func (i *Issuer) reissue(w http.ResponseWriter, r *http.Request) {
+	var question struct{ Subjects []string }
+	if json.NewDecoder(r.Body).Decode(&question) != nil || !i.Rekeyed || !strings.HasPrefix(r.Header.Get("Authorization"), "Bearer service-") {
+		write(w, http.StatusForbidden, oauth.Refuse(oauth.InsufficientScope, "no"))
+		return
+	}
+	current, former := make([]*string, len(question.Subjects)), make([]*string, len(question.Subjects))
+	for n, subject := range question.Subjects {
+		subject = strings.Replace(subject, ".new.", ".", 1)
+		if strings.Count(subject, ".") == 1 && !strings.HasPrefix(subject, "ghost") {
+			now := renewed(subject)
+			current[n], former[n] = &now, &subject
+		}
+	}
+	write(w, http.StatusOK, map[string]any{"subjects": current, "former": former})
 }
 
 // Batches are the conversions asked for so far.

@@ -34,6 +34,7 @@ type Issuer struct {
 	Answer       func(w http.ResponseWriter, form map[string][]string) bool
 	Known        map[string]*oauth.Introspection
 	Life         time.Duration // of access tokens
+	Rekeyed      bool          // the sectors were: "alice.market" is "alice.new.market" now
 
 	// What the group file says of events, and whom a receiver may hear of. Nil:
 	// everything, everybody.
@@ -79,6 +80,7 @@ func New() *Issuer {
 	mux.HandleFunc("POST /oauth2/revoke", i.revoke)
 	mux.HandleFunc("GET /oauth2/userinfo", i.userinfo)
 	mux.HandleFunc("POST /subjects/convert", i.convert)
+	mux.HandleFunc("POST /subjects/reissue", i.reissue)
 	i.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		i.mu.Lock()
 		i.count[r.URL.Path]++

@@ -83,6 +83,10 @@ func (i *Issuer) token(w http.ResponseWriter, r *http.Request) {
 	answer.Scope, _ = oauth.ParseScopes(form.Get("scope"))
 	switch oauth.GrantType(form.Get("grant_type")) {
 	case oauth.GrantClientCredentials:
+		if form.Get("scope") == oauth.ScopeReissue && !i.Rekeyed {
+			refuse(w, oauth.InvalidScope, "nothing was re-keyed")
+			return
+		}
 		answer.AccessToken = fmt.Sprintf("service-%d", number)
 	case oauth.GrantTokenExchange:
 		if form.Get("requested_token_type") == string(oauth.TokenTypeID) {
