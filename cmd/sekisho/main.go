@@ -31,7 +31,7 @@ type commands struct {
 	Apply        applyCommand        `cmd:"" help:"Make a group file the group, in one transaction."`
 	Schema       schemaCommand       `cmd:"" help:"Print the JSON Schema of the group file, for editors."`
 	Keys         keysCommand         `cmd:"" help:"List and rotate signing keys."`
-	PPID         ppidCommand          `cmd:"" name:"ppid" help:"Key generations of people's ids: list them, begin the next, re-key a sector after a leak."`
+	PPID         ppidCommand         `cmd:"" name:"ppid" help:"Key generations of people's ids: list them, begin the next, re-key a sector after a leak."`
 	Account      accountCommand      `cmd:"" help:"Add, show, disable, enable and delete people's accounts."`
 	Restored     restoredCommand     `cmd:"" help:"Say that the database was restored from a backup: codes, sign-ins under way and rotating refresh tokens of before are void."`
 	Registration registrationCommand `cmd:"" help:"Let third parties register their clients themselves."`
