@@ -9,7 +9,7 @@ SEED     ?= 0
 ROWS     ?= F13 F14
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo demo-check build deb reproducible prerequisites test test-postgres test-fast race lint fuzz walk e2e faults bench cover vulnerabilities check
+.PHONY: help run demo demo-check build deb reproducible prerequisites test test-postgres test-pkcs11 test-fast race lint fuzz walk e2e faults bench cover vulnerabilities check
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,11 @@ test: prerequisites ## every test, with the race detector, then those with a dat
 	$(GO) vet ./...
 	$(GO) test -race -timeout 15m ./...
 	$(MAKE) --no-print-directory test-postgres
+	$(MAKE) --no-print-directory test-pkcs11
+
+test-pkcs11: ## key-encryption keys in a hardware security module, on softhsm2 (cgo)
+	@if command -v $${CC:-cc} >/dev/null; then CGO_ENABLED=1 $(GO) test -tags pkcs11 -run 'Module' ./internal/secret ./cmd/sekisho; \
+		else echo "no C compiler: the tests of PKCS#11 are skipped"; fi
 
 test-postgres: ## the tests of every room with a database, on PostgreSQL
 	scripts/with-postgres $(GO) test -timeout 15m $$($(GO) list -f '{{range .XTestImports}}{{if eq . "github.com/sekisho-id/sekisho/internal/dbtest"}}{{$$.ImportPath}}{{end}}{{end}}' ./internal/...)

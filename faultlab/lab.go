@@ -130,10 +130,7 @@ func (l *lab) config() (app.Config, error) {
 	if config.PPIDSecrets, err = app.ParseKeys(l.realms[0]); err != nil {
 		return config, err
 	}
-	keys, err := app.ParseKeys(l.realms[1])
-	if err == nil {
-		config.KeyEncryptionKey = keys[0]
-	}
+	config.KeyEncryptionKeys, err = app.ParseKEKs(l.realms[1])
 	return config, err
 }
 

@@ -32,20 +32,13 @@ func (i installation) config(logger *slog.Logger) (app.Config, error) {
 	if config.Now, err = clock(); err != nil {
 		return config, err
 	}
-	secrets, err := keys("SEKISHO_PPID_SECRET", i.PPIDSecretFile)
+	config.PPIDSecrets, err = keys("SEKISHO_PPID_SECRET", i.PPIDSecretFile, app.ParseKeys)
 	if err != nil {
 		return config, fmt.Errorf("PPID secret: %w", err)
 	}
-	config.PPIDSecrets = secrets
-	sealing, err := keys("SEKISHO_KEY_ENCRYPTION_KEY", i.KeyEncryptionKeyFile)
+	config.KeyEncryptionKeys, err = keys("SEKISHO_KEY_ENCRYPTION_KEY", i.KeyEncryptionKeyFile, app.ParseKEKs)
 	if err != nil {
 		return config, fmt.Errorf("key-encryption key: %w", err)
-	}
-	if len(sealing) > 1 {
-		return config, fmt.Errorf("key-encryption key: one key is needed, there are %d", len(sealing))
-	}
-	if len(sealing) == 1 {
-		config.KeyEncryptionKey = sealing[0]
 	}
 	return config, nil
 }
@@ -65,7 +58,7 @@ func withRooms(ctx context.Context, flags installation, term terminal, work func
 
 // keys reads keys from the file, else from the environment variable. They are
 // never flags themselves: other users of a machine can read a command line.
-func keys(variable, file string) ([][]byte, error) {
+func keys[Key any](variable, file string, parse func(string) ([]Key, error)) ([]Key, error) {
 	text := os.Getenv(variable)
 	if file != "" {
 		if text != "" {
@@ -77,7 +70,7 @@ func keys(variable, file string) ([][]byte, error) {
 		}
 		text = string(data)
 	}
-	return app.ParseKeys(text)
+	return parse(text)
 }
 
 // logging are the flags of commands that run for long.

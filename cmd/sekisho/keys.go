@@ -13,6 +13,7 @@ import (
 type keysCommand struct {
 	List   keysList   `cmd:"" help:"List signing keys and their states. Private parts are never shown."`
 	Rotate keysRotate `cmd:"" help:"Publish next keys now; they take over after a day."`
+	Reseal keysReseal `cmd:"" help:"Change the key-encryption key: seal all keys under the last one of those that are given."`
 }
 
 type keysList struct {
@@ -59,6 +60,18 @@ func (c keysRotate) Run(ctx context.Context, term terminal) error {
 			said = "all keys were replaced; the old ones verify nothing any more"
 		}
 		_, err := fmt.Fprintln(term.out, said)
+		return err
+	})
+}
+
+type keysReseal struct{ installation }
+
+func (c keysReseal) Run(ctx context.Context, term terminal) error {
+	return withRooms(ctx, c.installation, term, func(rooms *app.Rooms) error {
+		if err := rooms.Keys.Reseal(ctx, operator()); err != nil {
+			return err
+		}
+		_, err := fmt.Fprintln(term.out, "all keys are sealed under the last key-encryption key; the others are not needed any more")
 		return err
 	})
 }

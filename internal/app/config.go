@@ -33,8 +33,8 @@ type Config struct {
 	EventNetworks []netip.Prefix // private networks where receivers of events may be that belong to the group
 	EventRoots    *x509.CertPool // whom receivers of events have their certificates from; nil: the system's
 
-	PPIDSecrets      [][]byte // one 32-byte secret per PPID key generation, oldest first
-	KeyEncryptionKey []byte   // 32 bytes; seals private keys in the database
+	PPIDSecrets       [][]byte     // one 32-byte secret per PPID key generation, oldest first
+	KeyEncryptionKeys []secret.KEK // one of them seals the private keys in the database
 
 	Passwords secret.HasherConfig // what hashing a password costs
 
@@ -99,12 +99,8 @@ func (c Config) Validate() error {
 			fault("PPID secret of generation %d has %d bytes, it needs %d", i+1, len(one), keyLength)
 		}
 	}
-	switch len(c.KeyEncryptionKey) {
-	case keyLength:
-	case 0:
+	if len(c.KeyEncryptionKeys) == 0 {
 		fault("no key-encryption key: set SEKISHO_KEY_ENCRYPTION_KEY_FILE (make one with sekisho generate key-encryption-key), %s", instead)
-	default:
-		fault("the key-encryption key has %d bytes, it needs %d", len(c.KeyEncryptionKey), keyLength)
 	}
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		fault("--tls-cert and --tls-key go together")
@@ -127,6 +123,30 @@ func ParseKeys(text string) ([][]byte, error) {
 		keys = append(keys, key)
 	}
 	return keys, nil
+}
+
+// ParseKEKs reads key-encryption keys, one a line: 32 bytes as ParseKeys has them, or
+// the pkcs11: URI of a key in a hardware security module (RFC 7512).
+func ParseKEKs(text string) ([]secret.KEK, error) {
+	var keks []secret.KEK
+	for line := range strings.Lines(text) {
+		if line = strings.TrimSpace(line); line == "" {
+			continue
+		}
+		kek, ok, err := secret.OpenKEK(line)
+		if err != nil {
+			return nil, err
+		}
+		if !ok {
+			key, err := parseKey(line)
+			if err != nil {
+				return nil, err
+			}
+			kek = secret.LocalKEK([secret.KeySize]byte(key))
+		}
+		keks = append(keks, kek)
+	}
+	return keks, nil
 }
 
 // The text itself is a secret, so no error may quote it.
@@ -160,12 +180,12 @@ func (c Config) withDevSecrets() (Config, error) {
 		}
 		c.PPIDSecrets = [][]byte{key}
 	}
-	if len(c.KeyEncryptionKey) == 0 {
+	if len(c.KeyEncryptionKeys) == 0 {
 		key, err := c.devSecret(base+".key-encryption-key", "key-encryption key")
 		if err != nil {
 			return c, err
 		}
-		c.KeyEncryptionKey = key
+		c.KeyEncryptionKeys = []secret.KEK{secret.LocalKEK([secret.KeySize]byte(key))}
 	}
 	return c, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"time"
@@ -69,7 +70,7 @@ func (r *Rooms) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if r.Keys, err = keyring.Open(ctx, keyring.Config{DB: r.DB, KEK: c.KeyEncryptionKey, Now: c.Now}); err != nil {
+	if r.Keys, err = keyring.Open(ctx, keyring.Config{DB: r.DB, KEKs: c.KeyEncryptionKeys, Now: c.Now}); err != nil {
 		return err
 	}
 	r.People, err = account.Open(ctx, account.Config{
@@ -107,9 +108,16 @@ func (r *Rooms) siteWords() []string {
 	return words
 }
 
-// Close writes out what is queued and closes the database.
+// Close writes out what is queued, closes the database and ends the sessions of
+// key-encryption keys that have any.
 func (r *Rooms) Close(ctx context.Context) error {
-	return errors.Join(r.Audit.Flush(ctx), r.DB.Close())
+	err := errors.Join(r.Audit.Flush(ctx), r.DB.Close())
+	for _, kek := range r.config.KeyEncryptionKeys {
+		if session, ok := kek.(io.Closer); ok {
+			err = errors.Join(err, session.Close())
+		}
+	}
+	return err
 }
 
 // DisableAccount ends everything an account has and lets it do nothing more. By

@@ -17,6 +17,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sekisho-id/sekisho/internal/secret"
+
 	"github.com/sekisho-id/sekisho/internal/account"
 	"github.com/sekisho-id/sekisho/internal/app"
 	"github.com/sekisho-id/sekisho/internal/clocktest"
@@ -193,9 +195,9 @@ func startWith(t testing.TB, w *world) *world {
 func (w *world) open(ctx context.Context, group string) (err error) {
 	config := app.Config{
 		Database: w.path, GroupFile: group, Now: w.clock.Now,
-		PPIDSecrets:      [][]byte{[]byte("a-ppid-secret-of-just-32-bytes--")},
-		KeyEncryptionKey: []byte("a-key-encryption-key-of-32-bytes"),
-		Logger:           slog.New(slog.NewJSONHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		PPIDSecrets:       [][]byte{[]byte("a-ppid-secret-of-just-32-bytes--")},
+		KeyEncryptionKeys: []secret.KEK{secret.LocalKEK([32]byte([]byte("a-key-encryption-key-of-32-bytes")))},
+		Logger:            slog.New(slog.NewJSONHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	if w.adjust != nil {
 		w.adjust(&config)

@@ -62,6 +62,7 @@ const (
 	KeysMade     Event = "keys.made"
 	KeysRotated  Event = "keys.rotated"
 	KeysRemoved  Event = "keys.removed"
+	KeysResealed Event = "keys.resealed" // under another key-encryption key
 
 	GenerationMade Event = "ppid.generation_made"
 	SectorRekeyed  Event = "ppid.sector_rekeyed"

@@ -104,7 +104,7 @@ func (e *engine) process(issuer string, first bool) *courier.Courier {
 	e.must(err)
 	e.t.Cleanup(func() { _ = database.Close() })
 	now := e.clock.Now
-	keys, err := keyring.Open(e.ctx, keyring.Config{DB: database, KEK: make([]byte, 32), Now: now})
+	keys, err := keyring.Open(e.ctx, keyring.Config{DB: database, KEKs: []secret.KEK{secret.LocalKEK([32]byte{})}, Now: now})
 	e.must(err)
 	reg, err := registry.Open(e.ctx, registry.Config{DB: database, Now: now, Generation: e.generation})
 	e.must(err)

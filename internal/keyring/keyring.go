@@ -18,7 +18,7 @@ var (
 	ErrForeign = errors.New("keyring: not a token of a key of this purpose")
 	// ErrKEK says that the key-encryption key is not the one of this database.
 	ErrKEK = errors.New("keyring: the key-encryption key does not open the keys in this database; " +
-		"start with the key-encryption key that was used when the database was made")
+		"start with the key-encryption key that was used when the database was made, or since it was last resealed")
 )
 
 // topic is the keyring's name in the change feed.
@@ -51,7 +51,7 @@ func (l Lifetimes) withDefaults() Lifetimes {
 // Config is what a keyring needs.
 type Config struct {
 	DB        *db.DB
-	KEK       []byte // 32 bytes from outside the database
+	KEKs      []secret.KEK // one of them is in use; the last one is the one that Reseal changes to
 	Now       func() time.Time
 	Lifetimes Lifetimes
 }
@@ -59,7 +59,10 @@ type Config struct {
 // Keyring holds the open keys.
 type Keyring struct {
 	db        *db.DB
-	box       *secret.Box
+	keks      []secret.KEK
+	sealing   atomic.Int32 // the place among keks of the one in use
+	following sync.Mutex
+	followed  []byte // the sealed root key that sealing was found by
 	now       func() time.Time
 	lifetimes Lifetimes
 	root      []byte // the data key that Secret derives from
@@ -78,16 +81,13 @@ type state struct {
 
 // Open reads the keys, and makes them in a new database.
 func Open(ctx context.Context, c Config) (*Keyring, error) {
-	if len(c.KEK) != secret.KeySize {
-		return nil, fmt.Errorf("keyring: a key-encryption key has %d bytes, not %d", secret.KeySize, len(c.KEK))
+	if len(c.KEKs) == 0 {
+		return nil, errors.New("keyring: there is no key-encryption key")
 	}
-	box, err := secret.NewBox(secret.Derive(c.KEK, "sekisho keyring 1", secret.KeySize))
-	if err != nil {
-		return nil, err
-	}
-	k := &Keyring{db: c.DB, box: box, now: c.Now, lifetimes: c.Lifetimes.withDefaults()}
+	k := &Keyring{db: c.DB, keks: c.KEKs, now: c.Now, lifetimes: c.Lifetimes.withDefaults()}
 	k.state.Store(&state{})
 	k.db.Watch(topic, k.load)
+	var err error
 	if k.root, err = k.openRoot(ctx); err != nil {
 		return nil, err
 	}

@@ -22,14 +22,14 @@ const day = 24 * time.Hour
 // set.
 type bench struct {
 	path string
-	kek  []byte
+	keks []secret.KEK
 	now  *time.Time
 }
 
 func setup(t *testing.T) bench {
 	t.Helper()
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	return bench{path: dbtest.DSN(t), kek: secret.Bytes(32), now: &now}
+	return bench{path: dbtest.DSN(t), keks: []secret.KEK{freshKEK()}, now: &now}
 }
 
 // process opens the keyring as a process of its own would.
@@ -40,12 +40,14 @@ func (b bench) process(t *testing.T) (*keyring.Keyring, *db.DB) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = d.Close() })
-	k, err := keyring.Open(t.Context(), keyring.Config{DB: d, KEK: b.kek, Now: func() time.Time { return *b.now }})
+	k, err := keyring.Open(t.Context(), keyring.Config{DB: d, KEKs: b.keks, Now: func() time.Time { return *b.now }})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return k, d
 }
+
+func freshKEK() secret.KEK { return secret.LocalKEK([32]byte(secret.Bytes(32))) }
 
 func (b bench) open(t *testing.T) *keyring.Keyring {
 	t.Helper()
@@ -272,18 +274,18 @@ func TestWrongKeyEncryptionKey(t *testing.T) {
 	b := setup(t)
 	_, d := b.process(t)
 	for name, c := range map[string]struct {
-		kek  []byte
+		keks []secret.KEK
 		says string
 	}{
-		"another": {secret.Bytes(32), "start with the key-encryption key that was used"},
-		"short":   {secret.Bytes(16), "32 bytes"},
-		"none":    {nil, "32 bytes"},
+		"another":       {[]secret.KEK{freshKEK()}, "start with the key-encryption key that was used"},
+		"several wrong": {[]secret.KEK{freshKEK(), freshKEK()}, "start with the key-encryption key that was used"},
+		"none":          {nil, "there is no key-encryption key"},
 	} {
-		_, err := keyring.Open(t.Context(), keyring.Config{DB: d, KEK: c.kek, Now: time.Now})
+		_, err := keyring.Open(t.Context(), keyring.Config{DB: d, KEKs: c.keks, Now: time.Now})
 		if err == nil || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: %v", name, err)
 		}
-		if name == "another" && !errors.Is(err, keyring.ErrKEK) {
+		if name != "none" && !errors.Is(err, keyring.ErrKEK) {
 			t.Errorf("another: %v", err)
 		}
 	}
@@ -303,7 +305,7 @@ func TestSealedKeysStayInTheirRows(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := keyring.Open(t.Context(), keyring.Config{DB: d, KEK: b.kek, Now: time.Now}); !errors.Is(err, keyring.ErrKEK) {
+	if _, err := keyring.Open(t.Context(), keyring.Config{DB: d, KEKs: b.keks, Now: time.Now}); !errors.Is(err, keyring.ErrKEK) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -314,7 +316,7 @@ func BenchmarkOpen(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer func() { _ = d.Close() }()
-	config := keyring.Config{DB: d, KEK: secret.Bytes(32), Now: time.Now}
+	config := keyring.Config{DB: d, KEKs: []secret.KEK{freshKEK()}, Now: time.Now}
 	if _, err := keyring.Open(b.Context(), config); err != nil {
 		b.Fatal(err)
 	}

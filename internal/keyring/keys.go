@@ -59,7 +59,7 @@ type signingKey struct {
 }
 
 // generate makes a key; its name is its thumbprint (RFC 7638).
-func (k *Keyring) generate(p Purpose, state State, currentFrom time.Time) (signingKey, error) {
+func (k *Keyring) generate(ctx context.Context, p Purpose, state State, currentFrom time.Time) (signingKey, error) {
 	alg := p.alg()
 	made := signingKey{Key: Key{Purpose: p, Alg: alg, State: state, CreatedAt: k.now(), CurrentFrom: currentFrom}}
 	var err error
@@ -82,8 +82,8 @@ func (k *Keyring) generate(p Purpose, state State, currentFrom time.Time) (signi
 	if err != nil {
 		return signingKey{}, fmt.Errorf("keyring: write the key for %s: %w", p, err)
 	}
-	made.sealed = k.box.Seal(der, sealContext(p, made.ID))
-	return made, nil
+	made.sealed, err = k.wrap(ctx, der, sealContext(p, made.ID))
+	return made, err
 }
 
 // sealContext binds a sealed key to its row, so that a row's key cannot be
@@ -93,10 +93,10 @@ func sealContext(p Purpose, kid string) []byte {
 }
 
 // unseal opens the private key of a row.
-func (k *Keyring) unseal(key *signingKey) error {
-	der, err := k.box.Open(key.sealed, sealContext(key.Purpose, key.ID))
+func (k *Keyring) unseal(ctx context.Context, key *signingKey) error {
+	der, err := k.unwrap(ctx, key.sealed, sealContext(key.Purpose, key.ID))
 	if err != nil {
-		return fmt.Errorf("%w (key %s: %w)", ErrKEK, key.ID, err)
+		return fmt.Errorf("key %s: %w", key.ID, err)
 	}
 	parsed, err := x509.ParsePKCS8PrivateKey(der)
 	if err != nil {
@@ -124,7 +124,7 @@ func (k *Keyring) makeMissing(ctx context.Context) error {
 	if len(missing) == 0 {
 		return nil
 	}
-	made, err := k.generateAll(missing, Current, k.now())
+	made, err := k.generateAll(ctx, missing, Current, k.now())
 	if err != nil {
 		return err
 	}
@@ -154,12 +154,12 @@ func (k *Keyring) add(ctx context.Context, made []signingKey) error {
 	})
 }
 
-func (k *Keyring) generateAll(purposes []Purpose, state State, currentFrom time.Time) ([]signingKey, error) {
+func (k *Keyring) generateAll(ctx context.Context, purposes []Purpose, state State, currentFrom time.Time) ([]signingKey, error) {
 	made := make([]signingKey, len(purposes))
 	var group errgroup.Group
 	for i, p := range purposes {
 		group.Go(func() (err error) {
-			made[i], err = k.generate(p, state, currentFrom)
+			made[i], err = k.generate(ctx, p, state, currentFrom)
 			return err
 		})
 	}
@@ -171,11 +171,18 @@ func (k *Keyring) load(ctx context.Context) error {
 	k.loading.Lock()
 	defer k.loading.Unlock()
 	var keys []signingKey
+	var root []byte
 	err := k.db.Read(ctx, func(tx *db.Tx) (err error) {
-		keys, err = selectKeys(ctx, tx)
+		if keys, err = selectKeys(ctx, tx); err != nil {
+			return err
+		}
+		root, err = selectDataKey(ctx, tx, rootName)
 		return err
 	})
 	if err != nil {
+		return err
+	}
+	if err := k.follow(ctx, root); err != nil {
 		return err
 	}
 	known := k.state.Load().keys
@@ -185,7 +192,7 @@ func (k *Keyring) load(ctx context.Context) error {
 			keys[i].private, keys[i].jwk = known[same].private, known[same].jwk
 			continue
 		}
-		if err := k.unseal(&keys[i]); err != nil {
+		if err := k.unseal(ctx, &keys[i]); err != nil {
 			return err
 		}
 	}
@@ -238,14 +245,16 @@ func makeState(keys []signingKey) (*state, error) {
 // openRoot reads the data key that all others are derived from, and makes it
 // in a new database.
 func (k *Keyring) openRoot(ctx context.Context) ([]byte, error) {
-	place := []byte("data_key/" + rootName)
 	var sealed []byte
 	err := k.db.Read(ctx, func(tx *db.Tx) (err error) {
 		sealed, err = selectDataKey(ctx, tx, rootName)
 		return err
 	})
 	if errors.Is(err, db.ErrNotFound) {
-		fresh := k.box.Seal(secret.Bytes(secret.KeySize), place)
+		fresh, wrapErr := k.wrap(ctx, secret.Bytes(secret.KeySize), rootContext())
+		if wrapErr != nil {
+			return nil, wrapErr
+		}
 		err = k.db.Update(ctx, func(tx *db.Tx) (err error) {
 			if err := insertDataKey(ctx, tx, rootName, fresh, k.now()); err != nil {
 				return err
@@ -257,11 +266,11 @@ func (k *Keyring) openRoot(ctx context.Context) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	root, err := k.box.Open(sealed, place)
+	root, err := k.unwrap(ctx, sealed, rootContext())
 	if err != nil {
-		return nil, fmt.Errorf("%w (data key: %w)", ErrKEK, err)
+		return nil, fmt.Errorf("data key: %w", err)
 	}
-	return root, nil
+	return root, k.follow(ctx, sealed)
 }
 
 // record writes what happened to a key.

@@ -95,7 +95,7 @@ func (k *Keyring) Rotate(ctx context.Context, immediately bool) error {
 	if !immediately {
 		return k.publish(ctx, all)
 	}
-	made, err := k.generateAll(all, Current, k.now())
+	made, err := k.generateAll(ctx, all, Current, k.now())
 	if err != nil {
 		return err
 	}
@@ -125,7 +125,7 @@ func (k *Keyring) publish(ctx context.Context, purposes []Purpose) error {
 	if len(purposes) == 0 {
 		return nil
 	}
-	made, err := k.generateAll(purposes, Next, k.now().Add(k.lifetimes.PublishBefore))
+	made, err := k.generateAll(ctx, purposes, Next, k.now().Add(k.lifetimes.PublishBefore))
 	if err != nil {
 		return err
 	}

@@ -102,3 +102,27 @@ func insertDataKey(ctx context.Context, tx *db.Tx, name string, sealed []byte, n
 	}
 	return nil
 }
+
+// resealKey replaces what is sealed of a key, unless it has changed since it was read.
+func resealKey(ctx context.Context, tx *db.Tx, kid string, before, after []byte) (done bool, err error) {
+	n, err := tx.Exec(ctx, "UPDATE signing_key SET sealed = $1 WHERE kid = $2 AND sealed = $3", after, kid, before)
+	if err != nil {
+		return false, fmt.Errorf("keyring: reseal a key: %w", err)
+	}
+	return n == 1, nil
+}
+
+// resealDataKey is resealKey for a data key.
+func resealDataKey(ctx context.Context, tx *db.Tx, name string, before, after []byte) (done bool, err error) {
+	n, err := tx.Exec(ctx, "UPDATE data_key SET sealed = $1 WHERE name = $2 AND sealed = $3", after, name, before)
+	if err != nil {
+		return false, fmt.Errorf("keyring: reseal a data key: %w", err)
+	}
+	return n == 1, nil
+}
+
+// countKeys counts the signing keys.
+func countKeys(ctx context.Context, tx *db.Tx) (n int, err error) {
+	err = tx.Row(ctx, "SELECT COUNT(*) FROM signing_key").Scan(&n)
+	return n, err
+}

@@ -54,7 +54,7 @@ func setup(t testing.TB) *bundle {
 	b.db, err = db.Open(ctx, dbtest.DSN(t))
 	must(err)
 	t.Cleanup(func() { _ = b.db.Close() })
-	keys, err := keyring.Open(ctx, keyring.Config{DB: b.db, KEK: make([]byte, 32), Now: now})
+	keys, err := keyring.Open(ctx, keyring.Config{DB: b.db, KEKs: []secret.KEK{secret.LocalKEK([32]byte{})}, Now: now})
 	must(err)
 	reg, err := registry.Open(ctx, registry.Config{DB: b.db, Now: now})
 	must(err)

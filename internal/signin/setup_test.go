@@ -94,7 +94,7 @@ func (b *bundle) open(ctx context.Context, path string, replace []string) (err e
 		return err
 	}
 	b.audit = audit.NewLog(b.database, b.clock.Now)
-	keys, err := keyring.Open(ctx, keyring.Config{DB: b.database, KEK: make([]byte, 32), Now: b.clock.Now})
+	keys, err := keyring.Open(ctx, keyring.Config{DB: b.database, KEKs: []secret.KEK{secret.LocalKEK([32]byte{})}, Now: b.clock.Now})
 	if err != nil {
 		return err
 	}

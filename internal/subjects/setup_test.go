@@ -102,7 +102,7 @@ func (b *bundle) open(ctx context.Context, path string, budget pairwise.Budget) 
 		return err
 	}
 	b.audit = audit.NewLog(b.db, now)
-	keys, err := keyring.Open(ctx, keyring.Config{DB: b.db, KEK: make([]byte, 32), Now: now})
+	keys, err := keyring.Open(ctx, keyring.Config{DB: b.db, KEKs: []secret.KEK{secret.LocalKEK([32]byte{})}, Now: now})
 	if err != nil {
 		return err
 	}

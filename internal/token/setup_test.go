@@ -122,7 +122,7 @@ func (b *bundle) open(ctx context.Context, path string) (err error) {
 		return err
 	}
 	b.audit = audit.NewLog(b.db, b.clock.Now)
-	if b.keys, err = keyring.Open(ctx, keyring.Config{DB: b.db, KEK: make([]byte, 32), Now: b.clock.Now}); err != nil {
+	if b.keys, err = keyring.Open(ctx, keyring.Config{DB: b.db, KEKs: []secret.KEK{secret.LocalKEK([32]byte{})}, Now: b.clock.Now}); err != nil {
 		return err
 	}
 	if b.registry, err = registry.Open(ctx, registry.Config{DB: b.db, Now: b.clock.Now}); err != nil {

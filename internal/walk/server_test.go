@@ -53,7 +53,7 @@ func openServer(ctx context.Context, directory string) (*server, error) {
 
 func (s *server) config(directory string) app.Config {
 	return app.Config{
-		Database: filepath.Join(directory, "walk.db"), PPIDSecrets: [][]byte{make([]byte, 32)}, KeyEncryptionKey: make([]byte, 32),
+		Database: filepath.Join(directory, "walk.db"), PPIDSecrets: [][]byte{make([]byte, 32)}, KeyEncryptionKeys: []secret.KEK{secret.LocalKEK([32]byte{})},
 		Passwords: secret.HasherConfig{Memory: 8, Time: 1}, // what is walked is not the cost of a password
 		Now:       func() time.Time { return s.now },
 	}
