@@ -241,8 +241,7 @@ func (d *dispatcher) start(ctx context.Context) (started int) {
 }
 
 func (d *dispatcher) runLane(ctx context.Context, l *lane) {
-	// What is under way is finished even if the process is to end.
-	nextDue := l.run(context.WithoutCancel(ctx))
+	nextDue := l.run(ctx)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	l.busy, l.nextDue = false, nextDue

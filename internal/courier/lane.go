@@ -74,8 +74,10 @@ func (l *lane) mayGo(now time.Time) (to place, width int, ok bool) {
 
 // run sends what is due until nothing is or it may not go on, and says when
 // something is due next. While answers are written down it goes on sending, so
-// that many are written down together.
-func (l *lane) run(ctx context.Context) (nextDue time.Time) {
+// that many are written down together. When serving ends it begins nothing more,
+// and finishes what is under way.
+func (l *lane) run(serving context.Context) (nextDue time.Time) {
+	ctx := context.WithoutCancel(serving)
 	var (
 		queue    []outbox.Delivery
 		open     = map[int64]bool{} // sent and not written down
@@ -90,7 +92,7 @@ func (l *lane) run(ctx context.Context) (nextDue time.Time) {
 	for {
 		now := l.dispatch.Now()
 		to, width, ok := l.mayGo(now)
-		if !ok {
+		if !ok || serving.Err() != nil {
 			queue = nil
 		} else if len(queue) == 0 && look && len(open) < unnoted {
 			queue, nextDue = l.due(ctx, now, to.id, open, width == 1)
@@ -108,7 +110,7 @@ func (l *lane) run(ctx context.Context) (nextDue time.Time) {
 				go l.send(ctx, work, answered, noted)
 			}
 			work <- flight{to, &d}
-			if to, width, ok = l.mayGo(l.dispatch.Now()); !ok {
+			if to, width, ok = l.mayGo(l.dispatch.Now()); !ok || serving.Err() != nil {
 				queue = nil
 			}
 		}
