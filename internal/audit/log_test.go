@@ -206,6 +206,28 @@ func TestLogRecoversFromAnEndedFlush(t *testing.T) {
 	}
 }
 
+// A batch that was committed though nobody was told is written again, and is there
+// once.
+func TestABatchWhoseAnswerWasLost(t *testing.T) {
+	t.Parallel()
+	d := setup(t)
+	log := audit.NewLog(d, start)
+	for i := range 3 {
+		if err := log.Enqueue(record(fmt.Sprint(i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := audit.LoseAnswer(t.Context(), log); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(log.Enqueue(record("after")), log.Flush(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	if n := countRecords(t, d); n != 4 {
+		t.Errorf("%d records", n)
+	}
+}
+
 func TestLogRefusesReadOnlyAndClosedDatabases(t *testing.T) {
 	t.Parallel()
 	for name, fail := range map[string]func(*testing.T, *db.DB){

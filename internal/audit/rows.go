@@ -24,14 +24,15 @@ func Append(ctx context.Context, tx *db.Tx, r Record) error {
 	return insert(ctx, tx, []row{made})
 }
 
-// insert writes rows in one statement, parsed once.
+// insert writes rows in one statement, parsed once. A batch whose commit was not
+// confirmed may be there already.
 func insert(ctx context.Context, tx *db.Tx, rows []row) error {
 	lists := make([][]any, len(rows))
 	for i, r := range rows {
 		lists[i] = []any{r.id, r.at, r.event, r.outcome, r.client, r.account, r.grant, r.reason, r.source, r.request, r.detail}
 	}
 	err := tx.ExecEach(ctx, `INSERT INTO audit_record (`+columns+`)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`, lists)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (id) DO NOTHING`, lists)
 	if err != nil {
 		return fmt.Errorf("audit: %w", err)
 	}
