@@ -20,6 +20,7 @@ type DB struct {
 	engine *engine
 	closed atomic.Bool
 	group  group
+	lane   lane
 	poll   time.Duration // of the change feed
 
 	mu       sync.Mutex
@@ -127,21 +128,29 @@ func (d *DB) update(ctx context.Context, fn func(*Tx) error) (changed map[string
 }
 
 // again runs a transaction until it is done or gives an error that another
-// attempt would give too. From the third on it waits a little, by chance, so that
-// those who have met do not meet again.
+// attempt would give too. One that has met others often goes on in the lane.
 func (d *DB) again(ctx context.Context, run func() error) error {
+	inLane := false
+	defer func() {
+		if inLane {
+			d.lane.leave()
+		}
+	}()
 	for attempt := 1; ; attempt++ {
 		err := run()
 		if err == nil || !retryable(err) || attempt == d.engine.attempts || ctx.Err() != nil {
 			return err
 		}
-		if attempt > 2 {
-			timer := time.NewTimer(rand.N(time.Duration(min(attempt, 8)) * time.Millisecond)) // no secret
-			select {
-			case <-timer.C:
-			case <-ctx.Done():
-				timer.Stop()
+		if attempt == metOften {
+			if !d.lane.enter(ctx) {
+				return err
 			}
+			inLane = true
+		}
+		if inLane {
+			// Others are still met, from other processes and on their first attempts:
+			// by chance not again at the same moment. No secret.
+			pause(ctx, rand.N(min(time.Duration(attempt)*time.Millisecond, maxPause)))
 		}
 	}
 }

@@ -40,7 +40,7 @@ func OpenWith(ctx context.Context, dsn string, options Options) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &DB{engine: e, poll: followEvery, watchers: map[string][]*watcher{}}
+	d := &DB{engine: e, lane: newLane(), poll: followEvery, watchers: map[string][]*watcher{}}
 	if err := e.migrate(ctx); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}

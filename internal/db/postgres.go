@@ -23,7 +23,7 @@ const (
 	postgresIdle        = 5 * time.Minute // after which a connection that nobody uses is closed
 	connectTimeout      = 2 * time.Second
 	statementTimeout    = 3 * time.Second
-	commitWait          = 4 * time.Second
+	commitWait          = 2500 * time.Millisecond
 )
 
 // isPostgres reports whether a DSN is one of PostgreSQL.
@@ -52,8 +52,9 @@ func openPostgresWith(ctx context.Context, config *pgx.ConnConfig, size int, opt
 		// same one after the other run again.
 		writing: &sql.TxOptions{Isolation: sql.LevelSerializable},
 		fault:   postgresFault,
-		// Each of many that want one row gets its turn.
-		attempts: 20,
+		// Each of many that want one row gets its turn: those of one process in its
+		// lane, so it meets those of other processes only.
+		attempts: 40,
 		// Longer than a fail-over takes to be noticed, shorter than a caller waits.
 		commitWait: commitWait,
 	}

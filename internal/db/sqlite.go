@@ -74,7 +74,7 @@ func sqliteDSN(path string, options url.Values) string {
 	options.Set("_defensive", "1")
 	options.Set("_dqs", "0")
 	options.Set("_error_rc", "1")
-	options["_pragma"] = []string{"trusted_schema(0)", "temp_store(memory)", "cache_size(-8000)", "journal_size_limit(67108864)"}
+	options["_pragma"] = []string{"trusted_schema(0)", "temp_store(memory)", "cache_size(-2000)", "journal_size_limit(67108864)"}
 	return (&url.URL{Scheme: "file", Path: path, RawQuery: options.Encode()}).String()
 }
 
