@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"runtime/debug"
 
 	"github.com/sekisho-id/sekisho/internal/app"
@@ -47,20 +46,9 @@ func (c serveCommand) Run(ctx context.Context, term terminal) (err error) {
 	config.Listen, config.OpsListen = c.Listen, c.OpsListen
 	config.OTLP = c.OTLP
 	config.TLSCert, config.TLSKey = c.TLSCert, c.TLSKey
-	spendMemory()
+	defer spendMemory(ctx)()
 	return serve(ctx, config)
 }
-
-// spendMemory has the garbage collector run less than half as often as by default.
-// Two megabytes live, so the default would collect every two hundred requests.
-// GOGC, where set, decides.
-func spendMemory() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
-	}
-}
-
-const gcPercent = 220
 
 // serve opens the server and runs it until ctx ends.
 func serve(ctx context.Context, config app.Config) error {
