@@ -16,7 +16,7 @@ var (
 	dbWait = prometheus.NewDesc("sekisho_db_waits_total", "How often a transaction waited for a connection, by pool.", []string{"pool"}, nil)
 	dbTime = prometheus.NewDesc("sekisho_db_wait_seconds_total", "How long transactions waited for a connection, by pool.", []string{"pool"}, nil)
 
-	dbSkew     = prometheus.NewDesc("sekisho_db_clock_skew_seconds", "How far this clock was ahead of PostgreSQL's when readiness was last asked for.", nil, nil)
+	dbSkew     = prometheus.NewDesc("sekisho_db_clock_skew_seconds", "How far this clock was ahead of PostgreSQL's when it was last looked at, twice a second.", nil, nil)
 	dbTimeline = prometheus.NewDesc("sekisho_db_timeline", "Newest timeline of PostgreSQL that was seen; it rises with each fail-over. 0 on SQLite.", nil, nil)
 	dbRefused  = prometheus.NewDesc("sekisho_db_old_primary_refused_total", "Connections refused because another primary had taken over.", nil, nil)
 )

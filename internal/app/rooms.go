@@ -51,6 +51,7 @@ func OpenRooms(ctx context.Context, config Config) (*Rooms, error) {
 	if err != nil {
 		return nil, err
 	}
+	config.Now = database.Now // one clock for all replicas
 	r := &Rooms{DB: database, Audit: audit.NewLog(database, config.Now), config: config}
 	if err := r.open(ctx); err != nil {
 		return nil, errors.Join(err, database.Close())

@@ -22,6 +22,7 @@ type DB struct {
 	group  group
 	lane   lane
 	poll   time.Duration // of the change feed
+	now    func() time.Time
 
 	mu       sync.Mutex
 	watchers map[string][]*watcher
@@ -96,6 +97,15 @@ func (d *DB) CheckClock(ctx context.Context) error {
 	return d.Read(ctx, func(tx *Tx) error { return d.engine.postgres.compareClocks(ctx, tx) })
 }
 
+// Now is the time by which all processes on this database go: that of PostgreSQL,
+// as it was last compared, or this machine's beside a file.
+func (d *DB) Now() time.Time {
+	if d.engine.postgres == nil {
+		return d.now()
+	}
+	return d.engine.postgres.now()
+}
+
 // Read runs fn in a transaction that sees one state of the database and
 // cannot write.
 func (d *DB) Read(ctx context.Context, fn func(*Tx) error) error {
@@ -155,6 +165,9 @@ func (d *DB) again(ctx context.Context, run func() error) error {
 	}
 }
 
+// errOvertaken says that another primary took over while a transaction ran.
+var errOvertaken = &fault{kind: ErrUnavailable, cause: errOldPrimary, retry: true, lost: true}
+
 // run runs fn once. changed, if not nil, receives the topics of the committed
 // transaction.
 func (d *DB) run(ctx context.Context, pool *sql.DB, opts *sql.TxOptions, fn func(*Tx) error, changed *map[string]int64) (err error) {
@@ -177,12 +190,20 @@ func (d *DB) run(ctx context.Context, pool *sql.DB, opts *sql.TxOptions, fn func
 	}
 	tx := &Tx{tx: stx, engine: d.engine}
 	primary := d.engine.postgres.primary()
+	overtaken := func() bool { return d.engine.postgres.primary() != primary }
 	defer func() {
 		if !ended {
 			_ = stx.Rollback() // the error of fn is the one that matters
 		}
 	}()
-	if err := fn(tx); err != nil {
+	err = fn(tx)
+	if tx.absent {
+		d.engine.postgres.confirm(ctx)
+	}
+	if overtaken() {
+		return errOvertaken
+	}
+	if err != nil {
 		return d.engine.classify(err)
 	}
 	if err := tx.bump(ctx); err != nil {
@@ -191,8 +212,8 @@ func (d *DB) run(ctx context.Context, pool *sql.DB, opts *sql.TxOptions, fn func
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if d.engine.postgres.primary() != primary {
-		return &fault{kind: ErrUnavailable, cause: errOldPrimary, retry: true, lost: true}
+	if overtaken() {
+		return errOvertaken
 	}
 	ended = true
 	if err := d.commit(stx, conn); err != nil {

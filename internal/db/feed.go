@@ -60,8 +60,8 @@ func (t *Tx) bump(ctx context.Context) error {
 	return nil
 }
 
-// Follow looks for changes made by other processes until ctx ends: twice a
-// second, and when a hint says so. While the database does not answer it goes on
+// Follow looks for changes made by other processes, and at the clock, until ctx
+// ends: twice a second, and when a hint says so. While the database does not answer it goes on
 // trying.
 func (d *DB) Follow(ctx context.Context) error {
 	hints := make(chan struct{}, 1)
@@ -80,6 +80,7 @@ func (d *DB) Follow(ctx context.Context) error {
 	for {
 		if versions, err := d.versions(ctx); err == nil {
 			d.tell(ctx, versions)
+			_ = d.CheckClock(ctx) // readiness tells
 		}
 		select {
 		case <-ctx.Done():

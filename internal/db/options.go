@@ -36,14 +36,16 @@ func Open(ctx context.Context, dsn string) (*DB, error) {
 
 // OpenWith is Open with what the installation has decided.
 func OpenWith(ctx context.Context, dsn string, options Options) (*DB, error) {
-	e, err := openEngine(ctx, dsn, options.withDefaults())
+	options = options.withDefaults()
+	e, err := openEngine(ctx, dsn, options)
 	if err != nil {
 		return nil, err
 	}
-	d := &DB{engine: e, lane: newLane(), poll: followEvery, watchers: map[string][]*watcher{}}
+	d := &DB{engine: e, lane: newLane(), poll: followEvery, now: options.Now, watchers: map[string][]*watcher{}}
 	if err := e.migrate(ctx); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
+	_ = d.CheckClock(ctx) // whether it is near enough is a matter of readiness
 	m, err := e.mark(ctx, e.readers)
 	if err == nil {
 		err = m.refusal()

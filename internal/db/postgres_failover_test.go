@@ -112,3 +112,30 @@ func TestFailOver(t *testing.T) {
 		t.Errorf("ready without a standby: %v", err)
 	}
 }
+
+// TestOldPrimaryLacks holds that nothing is said not to be there by a primary that
+// another one has taken over from, from the moment of the promotion on.
+func TestOldPrimaryLacks(t *testing.T) {
+	t.Parallel()
+	primary := postgrestest.New(t)
+	update(t, open(t, primary.URL("postgres")), thingTable)
+	standby := primary.Standby(t, "second")
+	d, _ := openWith(t, primary.URL("postgres", standby), db.Options{})
+	if n := count(t, d); n != 0 {
+		t.Fatalf("%d rows", n)
+	}
+	standby.Promote(t)
+	standby.Exec(t, "INSERT INTO thing (name, size) VALUES ('new', 1)")
+	var size int
+	err := d.Update(t.Context(), func(tx *db.Tx) error {
+		err := tx.Row(t.Context(), "SELECT size FROM thing WHERE name = 'new'").Scan(&size)
+		if errors.Is(err, db.ErrNotFound) {
+			tx.Absent()
+			return nil
+		}
+		return err
+	})
+	if err != nil || size != 1 {
+		t.Errorf("what only the new primary has: size %d, %v", size, err)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -22,8 +23,11 @@ type scout struct {
 	config *pgx.ConnConfig
 	fence  *fence
 
+	dark atomic.Bool // it did not answer the last time
+
 	mu   sync.Mutex
 	conn *pgconn.PgConn
+	last time.Time // when it was last asked
 }
 
 type scouts []*scout
@@ -63,6 +67,19 @@ func (s scouts) look(ctx context.Context) {
 	all.Wait()
 }
 
+// confirm has those hosts asked that answered the last time, unless somebody has
+// asked since this began. The others would hold up everybody.
+func (s scouts) confirm(ctx context.Context) {
+	began := time.Now()
+	var all sync.WaitGroup
+	for _, one := range s {
+		if !one.dark.Load() {
+			all.Go(func() { one.lookSince(ctx, began) })
+		}
+	}
+	all.Wait()
+}
+
 // run looks again and again until ctx ends.
 func (s scouts) run(ctx context.Context) {
 	var all sync.WaitGroup
@@ -92,19 +109,28 @@ func (s scouts) close() {
 }
 
 // look asks the host who it is. A host that does not answer says nothing.
-func (s *scout) look(ctx context.Context) {
+func (s *scout) look(ctx context.Context) { s.lookSince(ctx, time.Now()) }
+
+// lookSince asks it unless it was asked after a moment.
+func (s *scout) lookSince(ctx context.Context, moment time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.last.After(moment) {
+		return
+	}
+	s.last = time.Now()
 	ctx, cancel := context.WithTimeout(ctx, scoutLimit)
 	defer cancel()
 	if s.conn == nil || s.conn.IsClosed() {
 		conn, err := pgconn.ConnectConfig(ctx, &s.config.Config)
 		if err != nil {
+			s.dark.Store(true)
 			return
 		}
 		s.conn = conn
 	}
 	id, ok, err := identify(ctx, s.conn)
+	s.dark.Store(err != nil)
 	if err != nil {
 		s.hangUp()
 		return

@@ -17,6 +17,7 @@ import (
 const (
 	skewWarn  = 10 * time.Second
 	skewLimit = 60 * time.Second
+	skewNoise = 500 * time.Millisecond // as far apart good clocks may seem to be
 )
 
 // postgres is what only PostgreSQL has. Its methods do nothing on nil, so that
@@ -62,6 +63,13 @@ func (p *postgres) primary() int64 {
 	return p.fence.raised.Load()
 }
 
+// confirm looks whether another primary has taken over.
+func (p *postgres) confirm(ctx context.Context) {
+	if p != nil {
+		p.scouts.confirm(ctx)
+	}
+}
+
 // ready says what keeps this server from being used as the installation asks for.
 func (p *postgres) ready(ctx context.Context, tx *Tx) error {
 	if !p.options.Synchronous {
@@ -101,6 +109,16 @@ func (p *postgres) compareClocks(ctx context.Context, tx *Tx) error {
 		return fmt.Errorf("%w: this machine's clock and the database's are %s apart", ErrUnavailable, skew.Abs().Round(time.Second))
 	}
 	return nil
+}
+
+// now is the database's time as far as it is known, so that all replicas go by one
+// clock. One that is too far off is left as it is: its process is not ready.
+func (p *postgres) now() time.Time {
+	now, skew := p.options.Now(), time.Duration(p.skew.Load())
+	if skew.Abs() > skewNoise && skew.Abs() <= skewLimit {
+		return now.Add(-skew)
+	}
+	return now
 }
 
 // checkAtStart refuses a server whose settings are wrong. A standby that is

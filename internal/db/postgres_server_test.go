@@ -244,6 +244,9 @@ func TestClocksThatLieApart(t *testing.T) {
 		if skew := d.Stats().Skew - one.ahead; skew.Abs() > 2*time.Second {
 			t.Errorf("%s ahead: measured %s", one.ahead, d.Stats().Skew)
 		}
+		if off := d.Now().Sub(time.Now()); one.ready && off.Abs() > 2*time.Second {
+			t.Errorf("%s ahead: goes by a time that is %s off", one.ahead, off)
+		}
 	}
 	if !strings.Contains(log.String(), "agree again") {
 		t.Errorf("log: %s", log)

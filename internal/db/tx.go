@@ -12,7 +12,14 @@ type Tx struct {
 	tx      *sql.Tx
 	engine  *engine
 	changed map[string]int64 // topic to the version that this transaction gives it
+	absent  bool
 }
+
+// Absent says that the transaction decides by something not being there. An old
+// primary does not have what its successor has got since, so before the decision
+// counts all servers are asked who they are. What is written needs no such care:
+// an old primary cannot commit it.
+func (t *Tx) Absent() { t.absent = true }
 
 // Exec runs a statement and says how many rows it changed.
 func (t *Tx) Exec(ctx context.Context, query string, args ...any) (affected int64, err error) {

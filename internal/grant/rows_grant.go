@@ -62,6 +62,7 @@ func scanGrant(row interface{ Scan(...any) error }) (*Grant, error) {
 func loadGrant(ctx context.Context, tx *db.Tx, id int64) (*Grant, error) {
 	g, err := scanGrant(tx.Row(ctx, "SELECT "+grantColumns+" FROM access_grant WHERE id = $1", id))
 	if errors.Is(err, db.ErrNotFound) {
+		tx.Absent()
 		return nil, ErrUnknown
 	}
 	return g, err
@@ -74,6 +75,7 @@ func lockGrant(ctx context.Context, tx *db.Tx, condition string, args ...any) (*
 	g, err := scanGrant(tx.Row(ctx, `UPDATE access_grant SET expires_at = expires_at
 		WHERE `+condition+` RETURNING `+grantColumns, args...))
 	if errors.Is(err, db.ErrNotFound) {
+		tx.Absent()
 		return nil, ErrUnknown
 	}
 	return g, err

@@ -47,6 +47,7 @@ func sessionByCookie(ctx context.Context, tx *db.Tx, cookieHash []byte) (*Sessio
 		FROM session WHERE cookie_hash = $1`, cookieHash).
 		Scan(&id, &s.AccountID, &s.ACR, &amr, &authTime, &seen, &expires)
 	if errors.Is(err, db.ErrNotFound) {
+		tx.Absent()
 		return nil, ErrNoSession
 	}
 	if err != nil {

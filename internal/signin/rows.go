@@ -52,6 +52,7 @@ func loadRequest(ctx context.Context, tx *db.Tx, t ticket, now time.Time) (*Requ
 	err := tx.Row(ctx, `SELECT request FROM signin_request WHERE handle = $1 AND browser = $2 AND expires_at > $3`,
 		secret.Hash(t.handle), t.owner, db.Millis(now)).Scan(&text)
 	if err != nil {
+		tx.Absent()
 		return nil, err
 	}
 	request := new(Request)
