@@ -45,7 +45,12 @@ func (p *People) CheckPassword(ctx context.Context, a Attempt) (*Account, error)
 	if err != nil && !errors.Is(err, ErrCredentials) {
 		return nil, err
 	}
-	return p.settle(ctx, a, who, rehashed, err)
+	account, failure := p.settle(ctx, a, who, rehashed, err)
+	if err == nil && failure != nil && !errors.Is(failure, ErrCredentials) {
+		// The password was right and that could not be written down.
+		failure = errors.Join(failure, p.giveBack(context.WithoutCancel(ctx), who.taken))
+	}
+	return account, failure
 }
 
 // admit finds out who is meant and counts the attempt against all that limits
