@@ -56,10 +56,7 @@ func New(t testing.TB, settings ...string) *Server {
 func (s *Server) Standby(t testing.TB, name string) *Server {
 	t.Helper()
 	copied := prepare(t, s.settings)
-	run(t, copied.owner, copied.directory, filepath.Join(copied.programs, "pg_basebackup"),
-		"--pgdata", copied.data(), "--dbname", fmt.Sprintf("host=%s user=postgres application_name=%s", s.directory, name),
-		"--write-recovery-conf", "--checkpoint", "fast", "--no-sync")
-	copied.Resume(t)
+	copied.Follow(t, s, name)
 	return copied
 }
 
