@@ -10,14 +10,15 @@ import (
 )
 
 // clock is that of the servers: the machine's, and as much ahead as the row has
-// moved it. It is a file that all processes of the run map into memory.
+// moved it. It is a file that the processes of the run map into memory, all of them
+// one unless the row has clocks differ.
 type clock struct {
 	path  string
 	ahead *int64
 }
 
-func newClock(dir string) (*clock, error) {
-	path := filepath.Join(dir, "clock")
+func newClock(dir, name string) (*clock, error) {
+	path := filepath.Join(dir, name)
 	if err := os.WriteFile(path, make([]byte, 8), 0o600); err != nil {
 		return nil, err
 	}

@@ -11,10 +11,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"time"
 
+	"github.com/sekisho-id/sekisho/faultlab/load"
 	"github.com/sekisho-id/sekisho/internal/account"
 	"github.com/sekisho-id/sekisho/internal/app"
+	"github.com/sekisho-id/sekisho/internal/db"
 	"github.com/sekisho-id/sekisho/internal/secret"
 )
 
@@ -27,6 +30,7 @@ type lab struct {
 	dir      string
 	program  string // the built server
 	database string
+	group    func() string // the group file
 	issuer   string
 	realms   [2]string // PPID secret and key-encryption key, in hex
 	clock    *clock
@@ -36,10 +40,11 @@ type lab struct {
 	receivers []*receiver
 	servers   []*server
 	subjects  []string // the people, as the publisher knows them
+	cleanups  []func()
 	report    report
 }
 
-func openLab(ctx context.Context, o options) (*lab, error) {
+func openLab(ctx context.Context, o options, servers int) (*lab, error) {
 	dir, err := os.MkdirTemp("", "faultlab-")
 	if err != nil {
 		return nil, err
@@ -52,16 +57,17 @@ func openLab(ctx context.Context, o options) (*lab, error) {
 	if l.database == "" {
 		l.database = filepath.Join(dir, "sekisho.db")
 	}
+	l.group = l.groupFile
 	for i := range l.realms {
 		key := make([]byte, 32)
 		_, _ = rand.Read(key) // never fails
 		l.realms[i] = hex.EncodeToString(key)
 	}
-	if l.clock, err = newClock(dir); err == nil {
+	if l.clock, err = newClock(dir, "clock"); err == nil {
 		err = l.build()
 	}
 	if err == nil {
-		err = l.address()
+		err = l.address(servers)
 	}
 	if err != nil {
 		return nil, errors.Join(err, l.close())
@@ -80,9 +86,9 @@ func (l *lab) build() error {
 }
 
 func (l *lab) scale() string {
-	database := "SQLite"
-	if l.options.database != "" {
-		database = "PostgreSQL"
+	database := "PostgreSQL"
+	if _, file := db.File(l.database); file {
+		database = "SQLite"
 	}
 	if l.options.short {
 		return "short, " + database
@@ -150,7 +156,7 @@ func (l *lab) beside(do func(*app.App) error) (err error) {
 
 // settle makes the group and some people.
 func (l *lab) settle(people int) error {
-	if err := os.WriteFile(filepath.Join(l.dir, "group.yaml"), []byte(l.groupFile()), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(l.dir, "group.yaml"), []byte(l.group()), 0o600); err != nil {
 		return err
 	}
 	return l.beside(func(a *app.App) error {
@@ -160,7 +166,7 @@ func (l *lab) settle(people int) error {
 		}
 		for i := range people {
 			added, err := a.People.SignUp(l.ctx, account.NewAccount{
-				Email: fmt.Sprintf("person-%d@example.test", i), Password: "marble lantern orbit teacup",
+				Email: load.Email(i), Password: load.Password,
 			})
 			if err != nil {
 				return err
@@ -176,6 +182,9 @@ func (l *lab) close() error {
 	l.fail(context.Canceled)
 	for _, s := range l.servers {
 		s.kill()
+	}
+	for _, clean := range slices.Backward(l.cleanups) {
+		clean()
 	}
 	var err error
 	for _, r := range l.receivers {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -25,23 +27,27 @@ const (
 // server is one process of the authorization server. It keeps its addresses when
 // it is started again.
 type server struct {
-	lab    *lab
-	name   string
-	listen string
-	ops    string
+	lab      *lab
+	name     string
+	listen   string
+	ops      string
+	database string   // if not that of the lab
+	args     []string // more of them
+	clock    *clock   // if not that of the lab
 
 	cmd   *exec.Cmd
 	ended chan struct{} // closed when the process is gone
 
-	mu    sync.Mutex
-	lines []string // of its logs at level warning and above
+	mu     sync.Mutex
+	lines  []string // of its logs at level warning and above
+	before int      // so many when it was started
 }
 
-// address finds the address that the issuer is named by; it is the first
-// server's.
-func (l *lab) address() error {
-	for _, name := range []string{"a", "b"} {
-		s := &server{lab: l, name: name}
+// address finds the addresses of so many servers. The issuer is named by the
+// first one's.
+func (l *lab) address(servers int) error {
+	for i := range servers {
+		s := &server{lab: l, name: string(rune('a' + i))}
 		var err error
 		if s.listen, err = freeAddress(l.ctx); err != nil {
 			return err
@@ -66,9 +72,11 @@ func freeAddress(ctx context.Context) (string, error) {
 
 // start runs the process and returns when it serves.
 func (s *server) start() error {
-	s.cmd = exec.Command(s.lab.program, "serve", "--database", s.lab.database, //nolint:gosec // built above
-		"--group", filepath.Join(s.lab.dir, "group.yaml"), "--listen", s.listen, "--ops-listen", s.ops)
-	s.cmd.Env = append(os.Environ(), "SEKISHO_FAULTLAB_CLOCK="+s.lab.clock.path,
+	s.cmd = exec.Command(s.lab.program, append([]string{ //nolint:gosec // built above
+		"serve", "--database", cmp.Or(s.database, s.lab.database),
+		"--group", filepath.Join(s.lab.dir, "group.yaml"), "--listen", s.listen, "--ops-listen", s.ops,
+	}, s.args...)...)
+	s.cmd.Env = append(os.Environ(), "SEKISHO_FAULTLAB_CLOCK="+cmp.Or(s.clock, s.lab.clock).path,
 		"SEKISHO_PPID_SECRET="+s.lab.realms[0], "SEKISHO_KEY_ENCRYPTION_KEY="+s.lab.realms[1])
 	stderr, err := s.cmd.StderrPipe()
 	if err != nil {
@@ -77,6 +85,9 @@ func (s *server) start() error {
 	if err := s.cmd.Start(); err != nil {
 		return err
 	}
+	s.mu.Lock()
+	s.before = len(s.lines)
+	s.mu.Unlock()
 	serving, ended := make(chan struct{}), make(chan struct{})
 	s.ended = ended
 	go func() {
@@ -88,7 +99,7 @@ func (s *server) start() error {
 	case <-serving:
 		return nil
 	case <-ended:
-		return fmt.Errorf("server %s ended before it served: %s", s.name, s.warnings())
+		return fmt.Errorf("server %s ended before it served: %s", s.name, s.lastWords())
 	case <-time.After(startLimit):
 		return fmt.Errorf("server %s does not serve after %s", s.name, startLimit)
 	}
@@ -127,6 +138,13 @@ func (s *server) warnings() []string {
 	return append([]string(nil), s.lines...)
 }
 
+// lastWords are what the process wrote since it was started.
+func (s *server) lastWords() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return strings.Join(s.lines[s.before:], " ")
+}
+
 // kill ends the process at once, as kill -9 does.
 func (s *server) kill() {
 	if s.cmd == nil || s.cmd.Process == nil {
@@ -134,6 +152,19 @@ func (s *server) kill() {
 	}
 	_ = s.cmd.Process.Kill() // it may be gone already
 	<-s.ended
+}
+
+// running reports whether the process was started and has not ended.
+func (s *server) running() bool {
+	if s.ended == nil {
+		return false
+	}
+	select {
+	case <-s.ended:
+		return false
+	default:
+		return true
+	}
 }
 
 // stop ends the process as an operator does.
@@ -155,15 +186,49 @@ func (s *server) stop() error {
 // delivers reports whether this process has delivered anything since it started,
 // as its metrics tell.
 func (s *server) delivers(ctx context.Context) (bool, error) {
+	text, err := s.metrics(ctx)
+	return strings.Contains(text, `result="delivered"`), err
+}
+
+// metrics are those of the process.
+func (s *server) metrics(ctx context.Context) (string, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.ops+"/metrics", nil)
+	if err != nil {
+		return "", err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return "", err
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	return string(text), err
+}
+
+// gauge is the value of a metric without labels.
+func (s *server) gauge(ctx context.Context, name string) (float64, error) {
+	text, err := s.metrics(ctx)
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(text) {
+		if value, ok := strings.CutPrefix(line, name+" "); ok {
+			return strconv.ParseFloat(strings.TrimSpace(value), 64)
+		}
+	}
+	return 0, fmt.Errorf("server %s has no metric %s", s.name, name)
+}
+
+// ready reports whether the process says that it is.
+func (s *server) ready(ctx context.Context) (bool, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.ops+"/readyz", nil)
 	if err != nil {
 		return false, err
 	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return false, err
+		return false, ctx.Err()
 	}
 	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
-	return strings.Contains(string(text), `result="delivered"`), err
+	return response.StatusCode == http.StatusOK, nil
 }

@@ -244,7 +244,7 @@ func TestClocksThatLieApart(t *testing.T) {
 		if skew := d.Stats().Skew - one.ahead; skew.Abs() > 2*time.Second {
 			t.Errorf("%s ahead: measured %s", one.ahead, d.Stats().Skew)
 		}
-		if off := d.Now().Sub(time.Now()); one.ready && off.Abs() > 2*time.Second {
+		if off := time.Until(d.Now()); one.ready && off.Abs() > 2*time.Second {
 			t.Errorf("%s ahead: goes by a time that is %s off", one.ahead, off)
 		}
 	}

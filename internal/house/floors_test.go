@@ -66,7 +66,8 @@ var outside = map[string][]string{
 	"internal/tracetest":      {},
 	"internal/walk":           {}, // tests alone, which see everything
 	"e2e":                     {},
-	"faultlab":                {"oauth", "internal/app", "internal/account", "internal/audit", "internal/db", "internal/outbox", "internal/secret"}, // prepares and reads the database as an operator does
+	"faultlab":                {"oauth", "internal/app", "internal/account", "internal/audit", "internal/db", "internal/outbox", "internal/secret", "internal/postgrestest", "faultlab/load"}, // prepares and reads the database as an operator does
+	"faultlab/load":           {},
 }
 
 func TestImportsGoDownOnly(t *testing.T) {
