@@ -144,6 +144,7 @@ func (a *App) backgroundWork(ctx context.Context) *errgroup.Group {
 	group.Go(func() error { a.every(ctx, maintainEvery, "turn signing keys", a.Keys.Maintain); return nil })
 	group.Go(func() error { a.every(ctx, sweepEvery, "delete expired grants", a.Grants.Sweep); return nil })
 	group.Go(func() error { a.every(ctx, sweepEvery, "delete expired sign-in requests", a.signin.Sweep); return nil })
+	group.Go(func() error { a.every(ctx, sweepEvery, "delete expired assertions", a.Registry.Sweep); return nil })
 	group.Go(func() error { a.every(ctx, sweepEvery, "delete expired throttles", a.People.Sweep); return nil })
 	group.Go(func() error { a.every(ctx, sweepEvery, "delete old events", a.Courier.Sweep); return nil })
 	group.Go(func() error { a.every(ctx, auditSweepEvery, "delete old audit records", a.sweepAudit); return nil })

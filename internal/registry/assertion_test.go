@@ -8,9 +8,11 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/sekisho-id/sekisho/internal/db"
 	"github.com/sekisho-id/sekisho/internal/jose"
 	"github.com/sekisho-id/sekisho/internal/registry"
 	"github.com/sekisho-id/sekisho/oauth"
@@ -297,4 +299,113 @@ func TestRemovedClientIsUnknown(t *testing.T) {
 	if _, err := b.Authenticate(t.Context(), credentials); !errors.Is(err, registry.ErrClientUnknown) {
 		t.Errorf("after its removal: %v, want ErrClientUnknown", err)
 	}
+}
+
+// TestAssertionIsGoodOnceForAllReplicas holds that another process, and one that was
+// started after the use, refuse what was used.
+func TestAssertionIsGoodOnceForAllReplicas(t *testing.T) {
+	t.Parallel()
+	b, k := setupClients(t)
+	other, err := registry.Open(t.Context(), registry.Config{DB: b.db, Now: b.clock.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	both := []*registry.Registry{b.Registry, other}
+	compact := sign(t, k.a, "a", "JWT", claims("for all"))
+	var group sync.WaitGroup
+	var taken atomic.Int32
+	for i := range 16 {
+		group.Go(func() {
+			_, err := both[i%2].Authenticate(t.Context(), assertion(compact))
+			switch {
+			case err == nil:
+				taken.Add(1)
+			case !errors.Is(err, registry.ErrReplayed):
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	if taken.Load() != 1 {
+		t.Errorf("taken %d times, want once", taken.Load())
+	}
+	restarted, err := registry.Open(t.Context(), registry.Config{DB: b.db, Now: b.clock.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := restarted.Authenticate(t.Context(), assertion(compact)); !errors.Is(err, registry.ErrReplayed) {
+		t.Errorf("after a restart: %v", err)
+	}
+}
+
+// TestAssertionOncePerReplica is the choice to write nothing down.
+func TestAssertionOncePerReplica(t *testing.T) {
+	t.Parallel()
+	b, k := setupClients(t)
+	compact := sign(t, k.a, "a", "JWT", claims("by each", "iss", "shop.each", "sub", "shop.each"))
+	other, err := registry.Open(t.Context(), registry.Config{DB: b.db, Now: b.clock.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, replica := range []*registry.Registry{b.Registry, other} {
+		if _, err := replica.Authenticate(t.Context(), assertion(compact)); err != nil {
+			t.Error(err)
+		}
+		if _, err := replica.Authenticate(t.Context(), assertion(compact)); !errors.Is(err, registry.ErrReplayed) {
+			t.Errorf("again: %v", err)
+		}
+	}
+	if n := countUsed(t, b.db); n != 0 {
+		t.Errorf("%d rows", n)
+	}
+}
+
+// TestAssertionWithoutADatabase holds that an assertion which could not be written
+// down is not used up.
+func TestAssertionWithoutADatabase(t *testing.T) {
+	t.Parallel()
+	b, k := setupClients(t)
+	compact := sign(t, k.a, "a", "JWT", claims("twice sent"))
+	if err := b.db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if _, err := b.Authenticate(t.Context(), assertion(compact)); !errors.Is(err, db.ErrUnavailable) {
+			t.Errorf("without a database: %v", err)
+		}
+	}
+}
+
+func TestSweepRemovesExpiredAssertions(t *testing.T) {
+	t.Parallel()
+	b, k := setupClients(t)
+	for i, life := range []time.Duration{time.Minute, 5 * time.Minute} {
+		compact := sign(t, k.a, "a", "JWT", claims(fmt.Sprint(i), "exp", start.Add(life).Unix()))
+		if _, err := b.Authenticate(t.Context(), assertion(compact)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, step := range []struct {
+		at   time.Duration
+		left int
+	}{{time.Minute, 2}, {2 * time.Minute, 1}, {6 * time.Minute, 0}} {
+		b.clock.Set(start.Add(step.at))
+		if err := b.Sweep(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if n := countUsed(t, b.db); n != step.left {
+			t.Errorf("after %s: %d rows, want %d", step.at, n, step.left)
+		}
+	}
+}
+
+func countUsed(t *testing.T, d *db.DB) (n int) {
+	t.Helper()
+	err := d.Read(t.Context(), func(tx *db.Tx) error {
+		return tx.Row(t.Context(), "SELECT count(*) FROM used_assertion").Scan(&n)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }

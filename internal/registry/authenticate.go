@@ -63,7 +63,7 @@ func (r *Registry) Authenticate(ctx context.Context, credentials Credentials) (*
 	case AuthSecretBasic, AuthSecretPost:
 		return r.checkSecret(credentials)
 	case AuthPrivateKeyJWT:
-		return r.checkAssertion(credentials)
+		return r.checkAssertion(ctx, credentials)
 	default:
 		return nil, ErrMethod
 	}
@@ -106,7 +106,7 @@ func (r *Registry) checkSecret(credentials Credentials) (*Client, error) {
 }
 
 // checkAssertion checks a private_key_jwt assertion (RFC 7523 §3, OIDC Core §9).
-func (r *Registry) checkAssertion(credentials Credentials) (*Client, error) {
+func (r *Registry) checkAssertion(ctx context.Context, credentials Credentials) (*Client, error) {
 	if credentials.AssertionType != oauth.AssertionJWTBearer {
 		return nil, fmt.Errorf("%w: client_assertion_type is %.80q", ErrAssertion, credentials.AssertionType)
 	}
@@ -137,7 +137,7 @@ func (r *Registry) checkAssertion(credentials Credentials) (*Client, error) {
 	if err := assertion.check(client.ID, credentials.Audiences, now); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrAssertion, err)
 	}
-	if err := r.replays.take(client, assertion.ID, assertion.expires(), now); err != nil {
+	if err := r.useOnce(ctx, client, assertion, now); err != nil {
 		return nil, err
 	}
 	return client, nil

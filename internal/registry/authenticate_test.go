@@ -63,11 +63,12 @@ subsystems:
       two: { secret_file: pay.secret, secret_sha256: [e82a4a8bb9d722257297f8fbe15e03c3a8f55fbfcd28ef9ac9e9b3059b8070f4] }
       jwt: { jwks: { keys: [%s, %s] }, rate: 1 }
       other: { jwks: { keys: [%s] } }
+      each: { jwks: { keys: [%s] }, assertions: once_per_replica }
   app:
     scenario: app
     clients:
       web: { redirect_uris: [https://app.example/cb] }
-`, issuer, jwk(t, k.a, "a", "sig"), jwk(t, k.enc, "enc", "enc"), jwk(t, k.b, "b", "sig")))))
+`, issuer, jwk(t, k.a, "a", "sig"), jwk(t, k.enc, "enc", "enc"), jwk(t, k.b, "b", "sig"), jwk(t, k.a, "a", "sig")))))
 	return b, k
 }
 

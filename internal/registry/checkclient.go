@@ -17,10 +17,11 @@ const (
 )
 
 var (
-	clientTypes = []string{string(TypeWeb), string(TypeNative), string(TypeSPA), string(TypeBackend)}
-	authMethods = []string{string(AuthNone), string(AuthSecretBasic), string(AuthSecretPost), string(AuthPrivateKeyJWT)}
-	idTokenAlgs = []string{string(jose.RS256), string(jose.ES256)}
-	pkceChoices = []string{pkceRequired, pkceOptional}
+	clientTypes      = []string{string(TypeWeb), string(TypeNative), string(TypeSPA), string(TypeBackend)}
+	authMethods      = []string{string(AuthNone), string(AuthSecretBasic), string(AuthSecretPost), string(AuthPrivateKeyJWT)}
+	idTokenAlgs      = []string{string(jose.RS256), string(jose.ES256)}
+	pkceChoices      = []string{pkceRequired, pkceOptional}
+	assertionChoices = []string{assertionsOnce, assertionsOncePerReplica}
 )
 
 // clientCheck is a client with all that its rules ask for.
@@ -54,6 +55,9 @@ func (c clientCheck) checkAll() {
 	known := c.oneOf("type", string(c.Type), clientTypes)
 	known = c.oneOf("auth", string(c.Auth), authMethods) && known
 	c.oneOf("pkce", c.PKCE, pkceChoices)
+	if c.Assertions != "" {
+		c.oneOf("assertions", c.Assertions, assertionChoices)
+	}
 	c.oneOf("id_token_alg", c.IDTokenAlg, idTokenAlgs)
 	c.checkText(c.path+".name", c.Name)
 	c.checkKeys()
@@ -134,6 +138,9 @@ func (c clientCheck) checkAuth() {
 		c.at("auth", "private_key_jwt needs the public keys of the client", "write `jwks_file:` or `jwks:`")
 	case c.Auth == AuthPrivateKeyJWT && hasSecret:
 		c.at("auth", "private_key_jwt has no secret", "remove the secret")
+	}
+	if c.Assertions != "" && c.Auth != AuthPrivateKeyJWT {
+		c.at("assertions", "only a client with private_key_jwt sends assertions", "remove `assertions:`")
 	}
 	if c.PKCE == pkceOptional && c.Auth == AuthNone {
 		c.at("pkce", "a public client cannot do without PKCE: whoever gets hold of its code could use it (RFC 9700 §2.1.1)", "remove `pkce:`")

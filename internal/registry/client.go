@@ -61,6 +61,10 @@ type Client struct {
 	SecretHashes [][]byte   // SHA-256; several while a secret is being replaced
 	JWKS         *jose.JWKS // nil unless Auth is private_key_jwt
 
+	// OncePerReplica says that an assertion is remembered by the process that took
+	// it only.
+	OncePerReplica bool
+
 	ClientURI        string
 	LogoURI          string
 	PolicyURI        string

@@ -2,7 +2,9 @@ package registry
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
+	"strings"
 
 	"github.com/sekisho-id/sekisho/internal/jose"
 )
@@ -28,6 +30,9 @@ func (d differ) diffClient(id string, before, after *GroupClient) {
 	}
 	if before.IDTokenAlg != after.IDTokenAlg {
 		d.other(id, "ID tokens for %s are signed with %s (were with %s).", id, after.IDTokenAlg, before.IDTokenAlg)
+	}
+	if was, is := cmp.Or(before.Assertions, assertionsOnce), cmp.Or(after.Assertions, assertionsOnce); was != is {
+		d.other(id, "Assertions of %s are taken %s (were %s).", id, strings.ReplaceAll(is, "_", " "), strings.ReplaceAll(was, "_", " "))
 	}
 	if before.FormerSubject != after.FormerSubject {
 		d.other(id, "%s %s told the former subject after its sector was re-keyed.", id, map[bool]string{true: "is", false: "is no longer"}[after.FormerSubject])

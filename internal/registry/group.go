@@ -45,6 +45,8 @@ type GroupClient struct {
 	JWKS       json.RawMessage `json:"jwks,omitempty" jsonschema:"description=Public keys of the client (RFC 7517)."`
 	JWKSFile   string          `json:"jwks_file,omitempty" jsonschema:"description=File that holds the public keys of the client (RFC 7517)."`
 
+	Assertions string `json:"assertions,omitempty" jsonschema:"enum=once,enum=once_per_replica,description=How often an assertion of private_key_jwt is taken: once\\, which costs one write to the database\\, or once by each replica\\, which costs none and lets who steals one use it at another replica while it lives. Default: once."`
+
 	RedirectURIs           []string `json:"redirect_uris,omitempty" jsonschema:"description=Where people return to after sign-in. Compared byte for byte; on a native client the port of a loopback address is free."`
 	PostLogoutRedirectURIs []string `json:"post_logout_redirect_uris,omitempty" jsonschema:"description=Where people may return to after sign-out."`
 	CORSOrigins            []string `json:"cors_origins,omitempty" jsonschema:"description=Origins from which a browser may call the token endpoint. Public clients only. Default for spa: the origins of its redirect_uris."`

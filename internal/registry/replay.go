@@ -1,10 +1,13 @@
 package registry
 
 import (
+	"context"
 	"crypto/sha256"
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/sekisho-id/sekisho/internal/db"
 )
 
 // Bounds of the memory of used assertions. A client may have as many alive as
@@ -12,10 +15,41 @@ import (
 const (
 	replaySlot = 10 * time.Second // expiry times are forgotten together by slots of this length
 	maxReplays = 4 << 20          // of all clients; about 200 MB
+	sweepLate  = time.Minute      // that a row outlives its assertion: clocks of replicas differ
 )
 
-// replays remembers used client assertions until they have expired, never
-// shorter: what would not fit is refused instead.
+// assertionID stands for the jti of a client.
+type assertionID [16]byte
+
+func idOf(client *Client, jti string) assertionID {
+	sum := sha256.Sum256([]byte(client.ID + "\x00" + jti)) // a client id has no NUL
+	return assertionID(sum[:16])
+}
+
+// useOnce marks an assertion as used, or says that it was used before: here, and
+// unless the client was declared to be content with that, at any replica.
+func (r *Registry) useOnce(ctx context.Context, client *Client, a *assertion, now time.Time) error {
+	id := idOf(client, a.ID)
+	if err := r.replays.take(client, id, a.expires(), now); err != nil || client.OncePerReplica {
+		return err
+	}
+	var first bool
+	err := r.config.DB.Update(ctx, func(tx *db.Tx) (err error) {
+		first, err = useAssertion(ctx, tx, id, a.expires())
+		return err
+	})
+	switch {
+	case err != nil:
+		r.replays.giveBack(client, id) // whoever is told to come again may do so
+		return fmt.Errorf("registry: use an assertion: %w", err)
+	case !first:
+		return ErrReplayed
+	}
+	return nil
+}
+
+// replays remembers the client assertions that this process has seen until they
+// have expired, never shorter: what would not fit is refused instead.
 type replays struct {
 	mu      sync.Mutex
 	slots   map[int64]*slot // by the slot in which they expire
@@ -26,7 +60,7 @@ type replays struct {
 
 // slot is the assertions that expire within one slot.
 type slot struct {
-	seen map[[16]byte]struct{}
+	seen map[assertionID]struct{}
 	held map[string]int
 }
 
@@ -35,9 +69,7 @@ func newReplays() *replays {
 }
 
 // take marks an assertion as used, or says that it was used before.
-func (r *replays) take(client *Client, jti string, expires, now time.Time) error {
-	sum := sha256.Sum256([]byte(client.ID + "\x00" + jti)) // a client id has no NUL
-	key := [16]byte(sum[:16])
+func (r *replays) take(client *Client, id assertionID, expires, now time.Time) error {
 	index := slotOf(expires)
 
 	r.mu.Lock()
@@ -48,7 +80,7 @@ func (r *replays) take(client *Client, jti string, expires, now time.Time) error
 	}
 	// The same jti may come again with another exp, so every slot is asked.
 	for _, s := range r.slots {
-		if _, used := s.seen[key]; used {
+		if _, used := s.seen[id]; used {
 			return ErrReplayed
 		}
 	}
@@ -57,14 +89,29 @@ func (r *replays) take(client *Client, jti string, expires, now time.Time) error
 	}
 	s := r.slots[index]
 	if s == nil {
-		s = &slot{seen: map[[16]byte]struct{}{}, held: map[string]int{}}
+		s = &slot{seen: map[assertionID]struct{}{}, held: map[string]int{}}
 		r.slots[index] = s
 	}
-	s.seen[key] = struct{}{}
+	s.seen[id] = struct{}{}
 	s.held[client.ID]++
 	r.held[client.ID]++
 	r.total++
 	return nil
+}
+
+// giveBack makes an assertion that was taken unused again.
+func (r *replays) giveBack(client *Client, id assertionID) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, s := range r.slots {
+		if _, taken := s.seen[id]; taken {
+			delete(s.seen, id)
+			s.held[client.ID]--
+			r.held[client.ID]--
+			r.total--
+			return
+		}
+	}
 }
 
 // forget drops the slots that ended before the present one.

@@ -16,6 +16,9 @@ const (
 	pkceRequired = "required"
 	pkceOptional = "optional"
 
+	assertionsOnce           = "once"
+	assertionsOncePerReplica = "once_per_replica"
+
 	rateConfidential = 2000 // of the group's own
 	rateOther        = 50   // public ones and those of third parties
 	burstFactor      = 4
