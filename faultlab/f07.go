@@ -102,7 +102,7 @@ func (l *lab) judgeCut(records []load.Record, cut time.Duration, before, during 
 // theOldPrimaryReturns is F8: two replicas lose the old primary, the third still
 // reaches it, and it takes writes again; the standby has been promoted.
 func theOldPrimaryReturns(l *lab) error {
-	calm, long := 4*time.Minute, 6*time.Minute
+	calm, long := 4*time.Minute, 8*time.Minute
 	if l.options.short {
 		calm, long = 10*time.Second, 20*time.Second
 	}
