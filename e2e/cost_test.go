@@ -50,11 +50,20 @@ func BenchmarkCost(b *testing.B) {
 	if testing.Short() {
 		b.Skip("starts servers and loads them for a minute")
 	}
+	for _, engine := range []string{"SQLite", "PostgreSQL"} {
+		b.Run(engine, func(b *testing.B) { costOn(b, engine) })
+	}
+}
+
+func costOn(b *testing.B, engine string) {
+	b.Helper()
 	t := costBench{B: b}
 	rp := newSite(b)
 	as := newServer(b, strings.ReplaceAll(rp.group(), "backend: {", "backend: { rate: 100000,"))
 	as.env = append(os.Environ(), "GOMAXPROCS=1", "SEKISHO_LOG_LEVEL=info")
+	engines[engine](b, as)
 	as.start(b)
+	fmt.Println(engine)
 	floor := startFloor(b)
 	pin(b, as.cmd.Process.Pid, 0)
 	pin(b, floor.pid, 0)

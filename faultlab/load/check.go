@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -30,7 +31,7 @@ type Findings struct {
 
 // Check holds records against what was promised.
 func Check(records []Record, blind ...Span) Findings {
-	c := checker{blind: blind, families: map[string]*story{}, subjects: map[string]string{}, people: map[string]int{}}
+	c := checker{blind: blind, families: map[string]*story{}, subjects: map[string]string{}, people: map[string]int{}, tried: map[int]bool{}}
 	ordered := slices.Clone(records)
 	slices.SortStableFunc(ordered, func(a, b Record) int { return cmp.Compare(a.Start, b.Start) })
 	for i := range ordered {
@@ -51,6 +52,7 @@ type checker struct {
 	order    []string
 	subjects map[string]string // by person and sector
 	people   map[string]int    // by subject
+	tried    map[int]bool      // people of whom a sign-in had no answer: it may count as failed
 	found    Findings
 }
 
@@ -143,8 +145,10 @@ func (c *checker) judge(r *Record) {
 		c.judgeRefused(r)
 	case Unavailable:
 		c.found.Unready++
+		c.tried[r.Person] = c.tried[r.Person] || r.Op == SignIn
 	case Unknown:
 		c.found.Unknowns++
+		c.tried[r.Person] = c.tried[r.Person] || r.Op == SignIn
 	case Wrong:
 		c.violation(r, "answered with %s", r.Said)
 	}
@@ -187,7 +191,8 @@ func (c *checker) slack(op Op, end time.Duration) time.Duration {
 // judgeRefused holds that nobody was refused what they had.
 func (c *checker) judgeRefused(r *Record) {
 	s := c.families[r.Family]
-	if s != nil && s.mayBeOver && r.End >= s.mayEnd {
+	throttled := r.Op == SignIn && strings.HasPrefix(r.Said, "429") && c.tried[r.Person]
+	if throttled || s != nil && s.mayBeOver && r.End >= s.mayEnd {
 		c.found.Refused++
 		return
 	}

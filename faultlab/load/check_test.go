@@ -56,12 +56,17 @@ func TestCheck(t *testing.T) {
 				r.Start, r.End, r.Outcome, r.Family, r.In = 40*second, 41*second, load.Refused, "g", "x1"
 			}),
 		}},
+		"throttled after a sign-in without an answer": {more: []load.Record{
+			{Op: load.SignIn, Person: 3, Start: second, End: 2 * second, Outcome: load.Unknown},
+			{Op: load.SignIn, Person: 3, Start: 3 * second, End: 4 * second, Outcome: load.Refused, Said: "429"},
+		}},
 
-		"500":            {want: "answered with 500", more: []load.Record{with(func(r *load.Record) { r.Outcome, r.Said = load.Wrong, "500" })}},
-		"logged out":     {want: "refused", more: []load.Record{with(func(r *load.Record) { r.Outcome = load.Refused })}},
-		"two successors": {want: "2 successors", more: []load.Record{with(func(r *load.Record) { r.Out = "r3" })}},
-		"a code twice":   {want: "redeemed 2 times", more: []load.Record{with(func(r *load.Record) { r.Op, r.In, r.Out = load.Redeem, "f", "r4" })}},
-		"alive after it": {want: "after its end", more: []load.Record{with(func(r *load.Record) { r.Start, r.End, r.In, r.Out = 9*second, 10*second, "r2", "r3" })}},
+		"throttled for nothing": {want: "refused", more: []load.Record{{Op: load.SignIn, Person: 3, Start: second, End: 2 * second, Outcome: load.Refused, Said: "429"}}},
+		"500":                   {want: "answered with 500", more: []load.Record{with(func(r *load.Record) { r.Outcome, r.Said = load.Wrong, "500" })}},
+		"logged out":            {want: "refused", more: []load.Record{with(func(r *load.Record) { r.Outcome = load.Refused })}},
+		"two successors":        {want: "2 successors", more: []load.Record{with(func(r *load.Record) { r.Out = "r3" })}},
+		"a code twice":          {want: "redeemed 2 times", more: []load.Record{with(func(r *load.Record) { r.Op, r.In, r.Out = load.Redeem, "f", "r4" })}},
+		"alive after it":        {want: "after its end", more: []load.Record{with(func(r *load.Record) { r.Start, r.End, r.In, r.Out = 9*second, 10*second, "r2", "r3" })}},
 		"exchanged later": {want: "after its end", more: []load.Record{with(func(r *load.Record) {
 			r.Op, r.Client, r.Start, r.End = load.Exchange, "pay.backend", 10*second, 11*second
 		})}},

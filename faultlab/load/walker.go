@@ -15,7 +15,8 @@ const (
 	mostFamilies = 4                      // of one person, before one is revoked
 	retryWait    = 100 * time.Millisecond // until a request without an answer is sent again
 	retries      = 200
-	tokenLife    = 4 * time.Minute // after which an access token is not used any more
+	signInWait   = 10 * time.Second // after a sign-in that did not go well
+	tokenLife    = 4 * time.Minute  // after which an access token is not used any more
 )
 
 // walker is a person, and what their apps have got for them.
@@ -25,6 +26,7 @@ type walker struct {
 	browser  *browser
 	families []*family
 	chance   *rand.Rand
+	later    time.Time // before then it tries no sign-in
 }
 
 // family is what came of one code.
@@ -48,6 +50,9 @@ type tokens struct {
 func (w *walker) step(ctx context.Context, ended <-chan struct{}) {
 	n := w.chance.IntN(1000)
 	switch {
+	case time.Now().Before(w.later) && (!w.browser.signed || n < w.load.SignIns):
+		w.service(ctx)
+		return
 	case w.load.Away && w.chance.IntN(500) == 0:
 		w.families, w.browser = nil, w.load.newBrowser(w.person)
 		return
@@ -93,8 +98,9 @@ func (w *walker) begin(ctx context.Context) {
 // sign gets a code and redeems it; nil if that did not go well.
 func (w *walker) sign(ctx context.Context, client, returnTo string, confidential bool) *family {
 	c, err := w.browser.authorize(ctx, client, returnTo, confidential)
-	if err != nil {
-		return nil // recorded
+	if err != nil { // recorded
+		w.later = time.Now().Add(signInWait)
+		return nil
 	}
 	f := &family{id: digest(c.value), client: client, confidential: confidential}
 	if w.redeem(ctx, f, c) != OK {

@@ -16,13 +16,15 @@ var (
 	dbWait = prometheus.NewDesc("sekisho_db_waits_total", "How often a transaction waited for a connection, by pool.", []string{"pool"}, nil)
 	dbTime = prometheus.NewDesc("sekisho_db_wait_seconds_total", "How long transactions waited for a connection, by pool.", []string{"pool"}, nil)
 
+	dbTransactions = prometheus.NewDesc("sekisho_db_transactions_total", "Transactions: read, begun, and write, committed. Those of background work are among them.", []string{"kind"}, nil)
+
 	dbSkew     = prometheus.NewDesc("sekisho_db_clock_skew_seconds", "How far this clock was ahead of PostgreSQL's when it was last looked at, twice a second.", nil, nil)
 	dbTimeline = prometheus.NewDesc("sekisho_db_timeline", "Newest timeline of PostgreSQL that was seen; it rises with each fail-over. 0 on SQLite.", nil, nil)
 	dbRefused  = prometheus.NewDesc("sekisho_db_old_primary_refused_total", "Connections refused because another primary had taken over.", nil, nil)
 )
 
 func (databaseFigures) Describe(to chan<- *prometheus.Desc) {
-	for _, one := range []*prometheus.Desc{dbOpen, dbUsed, dbMost, dbWait, dbTime, dbSkew, dbTimeline, dbRefused} {
+	for _, one := range []*prometheus.Desc{dbOpen, dbUsed, dbMost, dbWait, dbTime, dbTransactions, dbSkew, dbTimeline, dbRefused} {
 		to <- one
 	}
 }
@@ -42,6 +44,8 @@ func (d databaseFigures) Collect(to chan<- prometheus.Metric) {
 		counter(dbWait, float64(one.WaitCount), pool)
 		counter(dbTime, one.WaitDuration.Seconds(), pool)
 	}
+	counter(dbTransactions, float64(stats.Reads), "read")
+	counter(dbTransactions, float64(stats.Commits), "write")
 	gauge(dbSkew, stats.Skew.Seconds())
 	gauge(dbTimeline, float64(stats.Timeline))
 	counter(dbRefused, float64(stats.Refused))

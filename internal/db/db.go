@@ -17,12 +17,14 @@ const poolWait = 2 * time.Second
 
 // DB is an open, migrated database.
 type DB struct {
-	engine *engine
-	closed atomic.Bool
-	group  group
-	lane   lane
-	poll   time.Duration // of the change feed
-	now    func() time.Time
+	engine  *engine
+	closed  atomic.Bool
+	group   group
+	lane    lane
+	reads   atomic.Int64 // transactions begun
+	commits atomic.Int64
+	poll    time.Duration // of the change feed
+	now     func() time.Time
 
 	mu       sync.Mutex
 	watchers map[string][]*watcher
@@ -171,6 +173,9 @@ var errOvertaken = &fault{kind: ErrUnavailable, cause: errOldPrimary, retry: tru
 // run runs fn once. changed, if not nil, receives the topics of the committed
 // transaction.
 func (d *DB) run(ctx context.Context, pool *sql.DB, opts *sql.TxOptions, fn func(*Tx) error, changed *map[string]int64) (err error) {
+	if pool == d.engine.readers {
+		d.reads.Add(1)
+	}
 	conn, err := d.take(ctx, pool)
 	if err != nil {
 		return err
@@ -221,6 +226,7 @@ func (d *DB) run(ctx context.Context, pool *sql.DB, opts *sql.TxOptions, fn func
 	}
 	if changed != nil {
 		*changed = tx.changed
+		d.commits.Add(1)
 	}
 	return nil
 }
