@@ -10,12 +10,13 @@ import (
 // further off says that it is not ready.
 const (
 	harmlessSkew = 30 * time.Second
-	noticeSkew   = time.Minute // until a process whose clock is far off is not ready
+	drained      = 2 * time.Second // since a replica was taken out: it answers nothing any more
+	noticeSkew   = time.Minute     // until a process whose clock is far off is not ready
 )
 
 // clocksDiffer is F12: three replicas with clocks of their own.
 func clocksDiffer(l *lab) error {
-	long := 14 * time.Minute
+	long := 12 * time.Minute
 	if l.options.short {
 		long = 20 * time.Second
 	}
@@ -42,6 +43,9 @@ func clocksDiffer(l *lab) error {
 	for i, off := range []time.Duration{5 * time.Minute, -5 * time.Minute, -time.Hour} {
 		at := 1 + i%2
 		f.Replicas[at].Out(true)
+		if err := l.pause(drained); err != nil {
+			return err
+		}
 		took, err := l.farOff(l.servers[at], off)
 		if err != nil {
 			return err
