@@ -60,8 +60,10 @@ func BenchmarkDurable(b *testing.B) {
 			as.start(b)
 			pin(b, as.cmd.Process.Pid, 0)
 			pin(b, os.Getpid(), 1)
-			d := &durableBench{costBench: costBench{B: b}, as: as, rp: rp, someone: newPerson(b)}
-			for range manyFamilies {
+			d := &durableBench{costBench: costBench{B: b}, as: as, rp: rp}
+			for i := range manyFamilies {
+				d.someone = newPerson(b)
+				d.someone.email = fmt.Sprintf("person-%d@example.test", i)
 				d.families = append(d.families, d.redeem(d.authorize()))
 			}
 			d.refreshes(engine)

@@ -21,6 +21,7 @@ const (
 type person struct {
 	t      testing.TB
 	client *http.Client
+	email  string
 	known  bool // has an account
 }
 
@@ -30,7 +31,7 @@ func newPerson(t testing.TB) *person {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &person{t: t, client: &http.Client{Jar: jar}}
+	return &person{t: t, client: &http.Client{Jar: jar}, email: email}
 }
 
 // page is what the person sees.
@@ -134,12 +135,12 @@ func (p *person) signUp(seen *page) *page {
 		p.t.Fatal(err)
 	}
 	return p.submit(p.open(address.String()), "signup-form",
-		url.Values{"name": {"Hanako"}, "email": {email}, "password": {password}}, "submit")
+		url.Values{"name": {"Hanako"}, "email": {p.email}, "password": {password}}, "submit")
 }
 
 func (p *person) signIn(seen *page) *page {
 	p.t.Helper()
-	return p.submit(seen, "signin-form", url.Values{"email": {email}, "password": {password}}, "submit")
+	return p.submit(seen, "signin-form", url.Values{"email": {p.email}, "password": {password}}, "submit")
 }
 
 // comply does what the pages ask until they ask no more: signs in, with a new
