@@ -6,7 +6,7 @@ TOOL     = $(GO) tool -modfile=tools/go.mod
 FUZZTIME ?= 30s
 WALKS    ?= 10000
 SEED     ?= 0
-ROWS     ?= F13 F14
+ROWS     ?= F1 F2 F3 F5 F6 F7 F8 F9 F10 F11 F12 F13 F14 F15 F20
 
 .DEFAULT_GOAL := help
 .PHONY: help run demo demo-check build deb reproducible prerequisites test test-postgres test-pkcs11 test-fast race lint fuzz walk e2e faults bench cover vulnerabilities check
@@ -72,7 +72,7 @@ walk: ## 10,000 random walks of the whole server beside its model (WALKS=, SEED=
 e2e: prerequisites ## the black-box tests alone
 	$(GO) test -race ./e2e/... ./demo/...
 
-faults: ## rows of the reliability programme, short (ROWS="F13 F14"; FULL=1 for all of it)
+faults: ## rows of the reliability programme, short (ROWS="F1 F2"; FULL=1 for all of it; ROWS=mutants for servers with a fault)
 	$(GO) run ./faultlab $(if $(FULL),,-short) $(ROWS)
 
 bench: ## what the hot paths cost beside their floors, then the benchmarks of the packages

@@ -5,9 +5,9 @@ import "github.com/sekisho-id/sekisho/faultlab/load"
 // replicasRace is F2: codes and refresh tokens, each sent to three replicas several
 // times at once.
 func replicasRace(l *lab) error {
-	codes, tokens, few := 10_000, 10_000, 2_000
+	codes, tokens, few, assertions := 10_000, 10_000, 2_000, 2_000
 	if l.options.short {
-		codes, tokens, few = 300, 200, 100
+		codes, tokens, few, assertions = 300, 200, 100, 100
 	}
 	const times, fewTimes = 8, 3
 	l.openPostgres()
@@ -32,6 +32,11 @@ func replicasRace(l *lab) error {
 		l.report.violation("of %d families whose token was sent %d times at once %d survived", few, fewTimes, alive)
 	}
 	l.report.figure("%d refresh tokens, each sent %d times at once: one successor each, families that lived on: %d", few, fewTimes, alive)
+	used := f.RaceAssertions(l.ctx, assertions, times)
+	if used != assertions {
+		l.report.violation("of %d client assertions %d were taken", assertions, used)
+	}
+	l.report.figure("%d client assertions, each sent %d times at once: taken once each: %d", assertions, times, used)
 	for _, r := range f.Journal.Records() {
 		if r.Outcome == load.Unavailable {
 			l.report.violation("%s was answered with %s", r.Op, r.Said)

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/sekisho-id/sekisho/faultlab/load"
@@ -77,7 +78,19 @@ func openLab(ctx context.Context, o options, servers int) (*lab, error) {
 
 // build builds the server as it is shipped, but for its clock.
 func (l *lab) build() error {
-	build := exec.CommandContext(l.ctx, "go", "build", "-tags", "faultlab", "-o", l.program, "github.com/sekisho-id/sekisho/cmd/sekisho")
+	args := []string{"build", "-tags", "faultlab", "-o", l.program}
+	if l.options.mutant != nil {
+		root, err := exec.CommandContext(l.ctx, "go", "list", "-m", "-f", "{{.Dir}}").Output()
+		if err != nil {
+			return fmt.Errorf("root of the module: %w", err)
+		}
+		overlay, err := l.options.mutant.overlay(strings.TrimSpace(string(root)), l.dir)
+		if err != nil {
+			return err
+		}
+		args = append(args, "-overlay", overlay)
+	}
+	build := exec.CommandContext(l.ctx, "go", append(args, "github.com/sekisho-id/sekisho/cmd/sekisho")...) //nolint:gosec // our own words
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("build: %w\n%s", err, out)

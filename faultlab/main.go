@@ -45,6 +45,7 @@ type options struct {
 	short    bool
 	keep     bool
 	postgres bool
+	mutant   *mutant // the server is this one
 	seed     uint64
 	database string
 }
@@ -57,7 +58,7 @@ func main() {
 	flag.Uint64Var(&o.seed, "seed", rand.Uint64N(1_000_000), "`number` that chance is made of")
 	flag.StringVar(&o.database, "database", "", "postgres:// `URL` of an empty database; SQLite in a directory of its own unless given")
 	flag.Usage = func() {
-		fmt.Fprintln(flag.CommandLine.Output(), "usage: faultlab [flags] list | ROW...")
+		fmt.Fprintln(flag.CommandLine.Output(), "usage: faultlab [flags] list | mutants | ROW...")
 		flag.PrintDefaults()
 	}
 	flag.Parse()
@@ -79,19 +80,31 @@ func runRows(ctx context.Context, o options, names []string) int {
 		}
 		return 0
 	}
+	if names[0] == "mutants" {
+		return runMutants(ctx, o)
+	}
 	code := 0
 	for _, name := range names {
-		at := slices.IndexFunc(rows, func(r row) bool { return r.name == name })
-		if at < 0 {
+		r := rowNamed(name)
+		if r == nil {
 			fmt.Fprintf(os.Stderr, "faultlab: no row %s; see faultlab list\n", name)
 			return 2
 		}
-		if err := runRow(ctx, o, rows[at]); err != nil {
+		if err := runRow(ctx, o, *r); err != nil {
 			fmt.Fprintf(os.Stderr, "faultlab: %s: %v\n", name, err)
 			code = 1
 		}
 	}
 	return code
+}
+
+// rowNamed is nil if there is none.
+func rowNamed(name string) *row {
+	at := slices.IndexFunc(rows, func(r row) bool { return r.name == name })
+	if at < 0 {
+		return nil
+	}
+	return &rows[at]
 }
 
 var errViolations = errors.New("what was promised was not kept")

@@ -31,7 +31,7 @@ type Findings struct {
 
 // Check holds records against what was promised.
 func Check(records []Record, blind ...Span) Findings {
-	c := checker{blind: blind, families: map[string]*story{}, subjects: map[string]string{}, people: map[string]int{}, tried: map[int]bool{}}
+	c := checker{blind: blind, families: map[string]*story{}, subjects: map[string]string{}, people: map[string]int{}, tried: map[int]bool{}, sent: map[string]int{}, taken: map[string]int{}}
 	ordered := slices.Clone(records)
 	slices.SortStableFunc(ordered, func(a, b Record) int { return cmp.Compare(a.Start, b.Start) })
 	for i := range ordered {
@@ -43,6 +43,11 @@ func Check(records []Record, blind ...Span) Findings {
 	for _, id := range c.order {
 		c.once(c.families[id])
 	}
+	for id, n := range c.taken {
+		if n > 1 {
+			c.found.Violations = append(c.found.Violations, fmt.Sprintf("client assertion %s was taken %d times", id, n))
+		}
+	}
 	return c.found
 }
 
@@ -53,6 +58,8 @@ type checker struct {
 	subjects map[string]string // by person and sector
 	people   map[string]int    // by subject
 	tried    map[int]bool      // people of whom a sign-in had no answer: it may count as failed
+	sent     map[string]int    // client assertions, by digest of jti
+	taken    map[string]int
 	found    Findings
 }
 
@@ -87,6 +94,11 @@ func (c *checker) story(id string) *story {
 
 // learn takes from a record what others are judged by.
 func (c *checker) learn(r *Record) {
+	if r.Op == Assertion {
+		if c.sent[r.In]++; r.Outcome == OK {
+			c.taken[r.In]++
+		}
+	}
 	if r.Family == "" {
 		return
 	}
@@ -124,7 +136,7 @@ func (c *checker) learn(r *Record) {
 		if r.Outcome == OK && (!s.isOver || r.End < s.over) {
 			s.isOver, s.over = true, r.End
 		}
-	case SignIn, Authorize, Exchange, Introspect, Service, Fetch:
+	case SignIn, Authorize, Exchange, Introspect, Service, Assertion, Fetch:
 	}
 }
 
@@ -192,7 +204,7 @@ func (c *checker) slack(op Op, end time.Duration) time.Duration {
 func (c *checker) judgeRefused(r *Record) {
 	s := c.families[r.Family]
 	throttled := r.Op == SignIn && strings.HasPrefix(r.Said, "429") && c.tried[r.Person]
-	if throttled || s != nil && s.mayBeOver && r.End >= s.mayEnd {
+	if throttled || r.Op == Assertion && c.sent[r.In] > 1 || s != nil && s.mayBeOver && r.End >= s.mayEnd {
 		c.found.Refused++
 		return
 	}

@@ -61,6 +61,10 @@ func TestCheck(t *testing.T) {
 			{Op: load.SignIn, Person: 3, Start: 3 * second, End: 4 * second, Outcome: load.Refused, Said: "429"},
 		}},
 
+		"an assertion twice": {want: "taken 2 times", more: []load.Record{
+			{Op: load.Assertion, In: "j", Start: second, End: 2 * second, Outcome: load.OK},
+			{Op: load.Assertion, In: "j", Start: second, End: 2 * second, Outcome: load.OK},
+		}},
 		"throttled for nothing": {want: "refused", more: []load.Record{{Op: load.SignIn, Person: 3, Start: second, End: 2 * second, Outcome: load.Refused, Said: "429"}}},
 		"500":                   {want: "answered with 500", more: []load.Record{with(func(r *load.Record) { r.Outcome, r.Said = load.Wrong, "500" })}},
 		"logged out":            {want: "refused", more: []load.Record{with(func(r *load.Record) { r.Outcome = load.Refused })}},

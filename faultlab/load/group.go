@@ -30,13 +30,13 @@ subsystems:
   pay:
     scenario: service
     resource: { audience: %s, scopes: { charge: Pay } }
-    clients: { backend: { %s } }
+    clients: { backend: { %s }, signer: { jwks: %s, rate: 100000 } }
   shop:
     scenario: app
     clients:
       ios: { type: native, redirect_uris: [%s], rate: 100000 }
       web: { redirect_uris: [%s], %s }
-`, issuer, marketAPI, confidential, payAPI, confidential, appReturn, webReturn, confidential)
+`, issuer, marketAPI, confidential, payAPI, confidential, publicKeys(), appReturn, webReturn, confidential)
 	for i := range backends {
 		fmt.Fprintf(&file, "  %s:\n    scenario: backend\n    clients: { backend: { redirect_uris: [https://%s.test/], %s } }\n", backend(i), backend(i), confidential)
 		fmt.Fprintf(&calls, "  - { from: %s, to: market, service: [settle] }\n", backend(i))

@@ -21,13 +21,14 @@ const (
 	Introspect Op = "introspect"
 	Revoke     Op = "revoke"
 	Service    Op = "client-credentials"
+	Assertion  Op = "client-assertion"
 	Fetch      Op = "jwks"
 )
 
 // NeedsDatabase reports whether the server must write or read its database for it.
 func (o Op) NeedsDatabase() bool {
 	switch o {
-	case SignIn, Authorize, Redeem, Refresh, Revoke:
+	case SignIn, Authorize, Redeem, Refresh, Revoke, Assertion:
 		return true
 	case Exchange, Introspect, Service, Fetch:
 	}
