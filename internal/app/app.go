@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync/atomic"
 
 	"github.com/sekisho-id/sekisho/internal/courier"
@@ -23,10 +24,11 @@ type App struct {
 	Mint    *mint.Mint
 	Courier *courier.Courier
 
-	issuer   string
-	metrics  *metrics
-	tracer   *tracing.Tracer // nil: no traces
-	draining atomic.Bool
+	issuer    string
+	admission web.Admission
+	metrics   *metrics
+	tracer    *tracing.Tracer // nil: no traces
+	draining  atomic.Bool
 
 	signin       *signin.Door
 	token        *token.Door
@@ -35,6 +37,11 @@ type App struct {
 	pages        *web.Pages
 }
 
+// underWayEach is how many requests a core may have under way. It answers some
+// thousands of the short ones a second, so the last of them waits for a tenth of
+// one; those that wait for the database cost no more than memory.
+const underWayEach = 256
+
 // Open builds the whole server on the configured database. At the first start
 // it makes signing keys and applies the group file. The error says what to mend.
 func Open(ctx context.Context, config Config) (*App, error) {
@@ -42,7 +49,10 @@ func Open(ctx context.Context, config Config) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &App{Rooms: rooms, metrics: newMetrics(config.Version)}
+	a := &App{
+		Rooms: rooms, metrics: newMetrics(config.Version),
+		admission: web.Admission{Most: underWayEach * int64(runtime.GOMAXPROCS(0))},
+	}
 	if err := a.build(ctx); err != nil {
 		return nil, errors.Join(err, a.Close(ctx))
 	}
@@ -102,7 +112,7 @@ func (a *App) build(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.metrics.registry.MustRegister(eventBacklog{a.Courier}, databaseFigures{a.DB}, stateMetrics{a})
+	a.metrics.registry.MustRegister(eventBacklog{a.Courier}, databaseFigures{a.DB}, stateMetrics{a}, admissionFigures{&a.admission})
 	a.registration = registration.New(registration.Config{
 		Issuer: a.issuer, Registry: a.Registry, Audit: a.Audit, TrustProxy: c.TrustProxy, Now: c.Now,
 	})

@@ -14,7 +14,7 @@ func (a *App) Handler() http.Handler {
 		mux.Handle(pattern, handler)
 	}
 	for pattern, handler := range a.routes() {
-		mux.Handle(pattern, web.Bound(a.withGenerations(handler)))
+		mux.Handle(pattern, web.Bound(a.withGenerations(a.admit(pattern, handler))))
 	}
 	return a.tracer.Handler(web.Log(a.config.Logger, a.observe, web.Recover(web.Harden(mux))))
 }
@@ -54,7 +54,7 @@ func (a *App) routes() map[string]http.HandlerFunc {
 		"/ssf/subjects/add":    a.Courier.AddSubject,
 		"/ssf/subjects/remove": a.Courier.RemoveSubject,
 		"/ssf/verify":          a.Courier.Verify,
-		"/ssf/poll/{stream}":   a.Courier.Poll,
+		pollRoute:              a.Courier.Poll,
 
 		// what a browser sees
 		"/oauth2/authorize":       a.signin.Authorize,
@@ -69,4 +69,35 @@ func (a *App) routes() map[string]http.HandlerFunc {
 		"POST /account/withdraw":  a.signin.Withdraw,
 		"/":                       a.signin.NotFound,
 	}
+}
+
+// urgencies say what is refused last when there is too much to do; what is not here
+// is a page of a sign-in, or the management of streams. What waits on purpose is not counted.
+var urgencies = map[string]web.Urgency{
+	"/oauth2/introspect": web.Checks,
+	"/oauth2/userinfo":   web.Checks,
+	"/subjects/convert":  web.Checks,
+	"/subjects/reissue":  web.Tokens,
+	"/oauth2/token":      web.Tokens,
+	"/oauth2/revoke":     web.Tokens,
+	"/events":            web.Tokens,
+
+	registration.Path:               web.SignUps,
+	registration.Path + "/{client}": web.SignUps,
+	"GET /signup/{request}":         web.SignUps,
+	"POST /signup/{request}":        web.SignUps,
+}
+
+const pollRoute = "/ssf/poll/{stream}"
+
+// admit refuses requests of a route while too many are under way.
+func (a *App) admit(pattern string, handler http.HandlerFunc) http.HandlerFunc {
+	if pattern == pollRoute {
+		return handler
+	}
+	urgency, ok := urgencies[pattern]
+	if !ok {
+		urgency = web.SignIns
+	}
+	return a.admission.Admit(urgency, handler)
 }

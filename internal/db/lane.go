@@ -7,6 +7,7 @@ import (
 
 const (
 	metOften = 3                    // attempts, after which a transaction goes on in the lane
+	laneWait = time.Second          // with the waits for a connection and a commit 5 s
 	maxPause = 8 * time.Millisecond // between two attempts in it
 )
 
@@ -19,9 +20,9 @@ type lane struct {
 
 func newLane() lane { return lane{make(chan struct{}, 1)} }
 
-// enter waits for the lane, as long as one waits for a connection.
+// enter waits for the lane.
 func (l lane) enter(ctx context.Context) bool {
-	timer := time.NewTimer(poolWait)
+	timer := time.NewTimer(laneWait)
 	defer timer.Stop()
 	select {
 	case l.taken <- struct{}{}:

@@ -23,7 +23,7 @@ const (
 	postgresIdle        = 5 * time.Minute // after which a connection that nobody uses is closed
 	connectTimeout      = 2 * time.Second
 	statementTimeout    = 3 * time.Second
-	commitWait          = 2500 * time.Millisecond
+	commitWait          = 2 * time.Second
 )
 
 // isPostgres reports whether a DSN is one of PostgreSQL.
