@@ -3,17 +3,36 @@ package load
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/go-jose/go-jose/v4/jwt"
 )
 
-// ServiceToken gets a token for the market's backend of its own, outside the
-// records.
-func (l *Load) ServiceToken(ctx context.Context) (string, error) {
-	return l.serviceToken(ctx, "pay.backend", l.balancer.replicas...)
+// ServiceToken gets a token that pay has for itself, outside the records.
+func (l *Load) ServiceToken(ctx context.Context) (token string, err error) {
+	err = patiently(func() (err error) {
+		token, err = l.serviceToken(ctx, "pay.backend", l.balancer.replicas...)
+		return err
+	})
+	return token, err
+}
+
+// errLater is an answer that asks to come again.
+var errLater = errors.New("503")
+
+// patiently comes again for a while where it is asked to.
+func patiently(do func() error) (err error) {
+	for range retries {
+		if err = do(); !errors.Is(err, errLater) {
+			return err
+		}
+		time.Sleep(retryWait)
+	}
+	return err
 }
 
 func (l *Load) serviceToken(ctx context.Context, client string, at ...*Replica) (string, error) {
@@ -24,7 +43,11 @@ func (l *Load) serviceToken(ctx context.Context, client string, at ...*Replica) 
 		return "", err
 	}
 	a, _, err := (&balancer{at}).send(request)
-	if outcome, said := judge(a, err, http.StatusOK); outcome != OK {
+	switch outcome, said := judge(a, err, http.StatusOK); outcome {
+	case OK:
+	case Unavailable:
+		return "", fmt.Errorf("%w: %s", errLater, said)
+	default:
 		return "", fmt.Errorf("%s: %s", outcome, said)
 	}
 	var got tokens
@@ -34,7 +57,11 @@ func (l *Load) serviceToken(ctx context.Context, client string, at ...*Replica) 
 
 // KeyAt is the id of the key that a replica signs access tokens with.
 func (l *Load) KeyAt(ctx context.Context, at *Replica) (string, error) {
-	token, err := l.serviceToken(ctx, "pay.backend", at)
+	var token string
+	err := patiently(func() (err error) {
+		token, err = l.serviceToken(ctx, "pay.backend", at)
+		return err
+	})
 	if err != nil {
 		return "", err
 	}
