@@ -36,6 +36,7 @@ var rows = []row{
 	{"F13", "receivers that are down, hang, refuse, redirect, reset and dawdle beside healthy ones", 40 * time.Minute, 2, receiversMisbehave},
 	{"F14", "the process that delivers is killed, another takes over", 60 * time.Minute, 2, dispatcherDies},
 	{"F15", "replicas learn from the database alone what others did", 60 * time.Minute, 3, replicasApart},
+	{"F18", "five times as much comes as can be answered", 30 * time.Minute, 1, overload},
 	{"F19", "an hour of load with 200 subsystems", 90 * time.Minute, 1, soak},
 	{"F20", "something is missing or wrong at the start", 20 * time.Minute, 1, startsWrong},
 }

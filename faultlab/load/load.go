@@ -29,6 +29,7 @@ type Load struct {
 	balancer balancer
 	keys     []*keySet
 	verified atomic.Int64
+	rate     atomic.Int64
 	walkers  []*walker
 	turns    chan struct{}
 	held     sync.RWMutex
@@ -38,6 +39,7 @@ type Load struct {
 // Start makes the walkers; the servers need not run yet.
 func (l *Load) Start() {
 	l.balancer.replicas = l.Replicas
+	l.rate.Store(int64(l.Rate))
 	for range max(l.Verifiers, 1) {
 		l.keys = append(l.keys, &keySet{load: l})
 	}
@@ -81,6 +83,9 @@ func (l *Load) Hold(do func() error) error {
 	return err
 }
 
+// SetRate has so many steps begun a second from now on.
+func (l *Load) SetRate(rate int) { l.rate.Store(int64(rate)) }
+
 // Verified is how many times a token was verified.
 func (l *Load) Verified() int64 { return l.verified.Load() }
 
@@ -90,14 +95,17 @@ func (l *Load) giveTurns(ctx context.Context) {
 	const round = 10 * time.Millisecond
 	ticker := time.NewTicker(round)
 	defer ticker.Stop()
-	began, given := time.Now(), 0
+	began, given, rate := time.Now(), 0, l.rate.Load()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
 		}
-		due := int(time.Since(began).Seconds() * float64(l.Rate))
+		if now := l.rate.Load(); now != rate {
+			began, given, rate = time.Now(), 0, now
+		}
+		due := int(time.Since(began).Seconds() * float64(rate))
 		for ; given < due; given++ {
 			select {
 			case l.turns <- struct{}{}:

@@ -37,10 +37,10 @@ type App struct {
 	pages        *web.Pages
 }
 
-// underWayEach is how many requests a core may have under way. It answers some
-// thousands of the short ones a second, so the last of them waits for a tenth of
-// one; those that wait for the database cost no more than memory.
-const underWayEach = 256
+// underWayEach is how many requests a core may have under way. It answers from some
+// hundreds a second, which write, to some thousands, which do not: none that is
+// taken waits for more than a part of a second.
+const underWayEach = 128
 
 // Open builds the whole server on the configured database. At the first start
 // it makes signing keys and applies the group file. The error says what to mend.
