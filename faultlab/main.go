@@ -59,7 +59,7 @@ func main() {
 	flag.Uint64Var(&o.seed, "seed", rand.Uint64N(1_000_000), "`number` that chance is made of")
 	flag.StringVar(&o.database, "database", "", "postgres:// `URL` of an empty database; SQLite in a directory of its own unless given")
 	flag.Usage = func() {
-		fmt.Fprintln(flag.CommandLine.Output(), "usage: faultlab [flags] list | mutants | ROW...")
+		fmt.Fprintln(flag.CommandLine.Output(), "usage: faultlab [flags] list | mutants [ROW...] | ROW...")
 		flag.PrintDefaults()
 	}
 	flag.Parse()
@@ -82,7 +82,7 @@ func runRows(ctx context.Context, o options, names []string) int {
 		return 0
 	}
 	if names[0] == "mutants" {
-		return runMutants(ctx, o)
+		return runMutants(ctx, o, names[1:])
 	}
 	code := 0
 	for _, name := range names {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -57,13 +58,17 @@ var mutants = []mutant{
 }
 
 // runMutants builds each mutant and runs its row in short, until a violation is
-// found; several seeds, since chance has a part in it.
-func runMutants(ctx context.Context, o options) int {
+// found; several seeds, since chance has a part in it. With rows named, only those
+// mutants are run that these have to find.
+func runMutants(ctx context.Context, o options, only []string) int {
 	const seeds = 3
 	o.short = true
 	code := 0
 	for i := range mutants {
 		m := &mutants[i]
+		if len(only) > 0 && !slices.Contains(only, m.row) {
+			continue
+		}
 		o.mutant = m
 		found := false
 		for seed := uint64(1); seed <= seeds && !found && ctx.Err() == nil; seed++ {

@@ -3,6 +3,7 @@ package load
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -126,7 +127,7 @@ func (l *Load) Finish(ctx context.Context) {
 	for range 16 {
 		working.Go(func() {
 			for w := range turns {
-				for _, f := range w.families {
+				for _, f := range slices.Clone(w.families) { // what is refused is forgotten
 					w.refresh(ctx, f, nil)
 				}
 			}
