@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -93,6 +94,7 @@ func (m *member) awaitTurn() (leads bool) {
 // lead runs what waits, and hands on, whatever happens in between.
 func (d *DB) lead(leader *member) {
 	defer d.group.handOn()
+	runtime.Gosched() // who is ready to join does it now: on one core nobody else may run until this has been committed
 	if members := d.group.take(leader); len(members) > 1 {
 		d.runTogether(members, leader)
 		return

@@ -21,8 +21,8 @@
 // # One Revoke
 //
 // A grant ends by its row alone: ended_at, set by one conditional statement,
-// whichever of the reasons there was. Refresh and Redeem lock that same row
-// first, so they come wholly before or wholly after. Access tokens have no rows;
+// whichever of the reasons there was. Refresh and Redeem go by that same row, in
+// serializable transactions, so they come wholly before or wholly after. Access tokens have no rows;
 // what ended is remembered in memory for as long as the longest of them lives,
 // from table revocation.
 //

@@ -108,11 +108,20 @@ func (g *Grants) refresh(ctx context.Context, tx *db.Tx, r RefreshRequest, id []
 	if err := updateFamily(ctx, tx, family.newestHash, answer.family); err != nil {
 		return nil, "", err
 	}
-	granted.ExpiresAt = later(answer.family.expiresAt, now.Add(g.life.AccessToken))
-	if err := extendGrant(ctx, tx, granted); err != nil {
+	if err := g.keepGrant(ctx, tx, granted, later(answer.family.expiresAt, now.Add(g.life.AccessToken))); err != nil {
 		return nil, "", err
 	}
 	return granted, answer.token, g.recordGrant(ctx, tx, granted, audit.Record{Event: answer.event, Reason: "refresh_token"})
+}
+
+// keepGrant keeps the row of a grant at least until a time. It is moved by whole
+// hours: all indexes of the row move with it, and most refreshes need not.
+func (g *Grants) keepGrant(ctx context.Context, tx *db.Tx, granted *Grant, until time.Time) error {
+	if !until.After(granted.ExpiresAt) {
+		return nil
+	}
+	granted.ExpiresAt = until.Truncate(time.Hour).Add(time.Hour)
+	return extendGrant(ctx, tx, granted)
 }
 
 // answer is what a refresh token gives: the token to use from now on, and the

@@ -14,6 +14,10 @@ import (
 const grantColumns = `id, account, handle, client, session, offline, scopes, auth_time, exact_auth_time,
 	acr, amr, nonce, claims, created_at, expires_at, ended_at`
 
+// grantColumnsOf are the same in a join, where a grant is g.
+const grantColumnsOf = `g.id, g.account, g.handle, g.client, g.session, g.offline, g.scopes, g.auth_time, g.exact_auth_time,
+	g.acr, g.amr, g.nonce, g.claims, g.created_at, g.expires_at, g.ended_at`
+
 func insertGrant(ctx context.Context, tx *db.Tx, g *Grant) error {
 	scopes, err := json.Marshal(g.Scopes)
 	if err != nil {
@@ -31,7 +35,8 @@ func insertGrant(ctx context.Context, tx *db.Tx, g *Grant) error {
 	return err
 }
 
-func scanGrant(row interface{ Scan(...any) error }) (*Grant, error) {
+// scanGrant reads the columns of a grant, and after them those that hang under it.
+func scanGrant(row interface{ Scan(...any) error }, under ...any) (*Grant, error) {
 	var (
 		g                            Grant
 		handle, session              []byte
@@ -39,8 +44,10 @@ func scanGrant(row interface{ Scan(...any) error }) (*Grant, error) {
 		authTime, createdAt, expires int64
 		endedAt                      sql.NullInt64
 	)
-	err := row.Scan(&g.ID, &g.AccountID, &handle, &g.ClientID, &session, &g.Offline, &scopes, &authTime,
-		&g.ExactAuthTime, &g.ACR, &amr, &g.Nonce, &g.Claims, &createdAt, &expires, &endedAt)
+	err := row.Scan(append([]any{
+		&g.ID, &g.AccountID, &handle, &g.ClientID, &session, &g.Offline, &scopes, &authTime,
+		&g.ExactAuthTime, &g.ACR, &amr, &g.Nonce, &g.Claims, &createdAt, &expires, &endedAt,
+	}, under...)...)
 	if err != nil {
 		return nil, err
 	}
@@ -68,12 +75,11 @@ func loadGrant(ctx context.Context, tx *db.Tx, id int64) (*Grant, error) {
 	return g, err
 }
 
-// lockGrant loads the grant that the condition selects and locks its row to
-// the end of the transaction. Whoever wants to end the grant waits, and what
-// hangs under it stands still.
-func lockGrant(ctx context.Context, tx *db.Tx, condition string, args ...any) (*Grant, error) {
-	g, err := scanGrant(tx.Row(ctx, `UPDATE access_grant SET expires_at = expires_at
-		WHERE `+condition+` RETURNING `+grantColumns, args...))
+// takeGrant loads a grant with what hangs under it. Nothing is locked: who ends the
+// grant, or takes the same code or token, at the same time writes a row that this
+// transaction writes or goes by, and one of both runs again.
+func takeGrant(ctx context.Context, tx *db.Tx, query string, arg any, under ...any) (*Grant, error) {
+	g, err := scanGrant(tx.Row(ctx, query, arg), under...)
 	if errors.Is(err, db.ErrNotFound) {
 		tx.Absent()
 		return nil, ErrUnknown
@@ -81,9 +87,14 @@ func lockGrant(ctx context.Context, tx *db.Tx, condition string, args ...any) (*
 	return g, err
 }
 
-// extendGrant keeps the row of a locked grant until its new ExpiresAt.
+var errGrantEnded = errors.New("grant: a grant ended while something under it was taken")
+
+// extendGrant keeps the row of a living grant until its new ExpiresAt.
 func extendGrant(ctx context.Context, tx *db.Tx, g *Grant) error {
-	_, err := tx.Exec(ctx, "UPDATE access_grant SET expires_at = $1 WHERE id = $2", db.Millis(g.ExpiresAt), g.ID)
+	n, err := tx.Exec(ctx, "UPDATE access_grant SET expires_at = $1 WHERE id = $2 AND ended_at IS NULL", db.Millis(g.ExpiresAt), g.ID)
+	if err == nil && n != 1 {
+		return errGrantEnded
+	}
 	return err
 }
 
@@ -172,21 +183,19 @@ func insertCode(ctx context.Context, tx *db.Tx, c codeRow) error {
 	return err
 }
 
-// takeCode loads a code and locks its grant. ErrUnknown if there is none.
+const grantOfCode = `SELECT ` + grantColumnsOf + `, c.redirect_uri, c.challenge, c.expires_at, c.used_at
+	FROM authorization_code c JOIN access_grant g ON g.id = c.grant_id WHERE c.hash = $1`
+
+// takeCode loads a code and its grant. ErrUnknown if there is none.
 func takeCode(ctx context.Context, tx *db.Tx, hash []byte) (*codeRow, *Grant, error) {
-	g, err := lockGrant(ctx, tx, "id = (SELECT grant_id FROM authorization_code WHERE hash = $1)", hash)
-	if err != nil {
-		return nil, nil, err
-	}
-	c := codeRow{hash: hash, grantID: g.ID}
+	c := codeRow{hash: hash}
 	var expires int64
 	var used sql.NullInt64
-	err = tx.Row(ctx, "SELECT redirect_uri, challenge, expires_at, used_at FROM authorization_code WHERE hash = $1", hash).
-		Scan(&c.redirectURI, &c.challenge, &expires, &used)
+	g, err := takeGrant(ctx, tx, grantOfCode, hash, &c.redirectURI, &c.challenge, &expires, &used)
 	if err != nil {
 		return nil, nil, err
 	}
-	c.expiresAt, c.used = db.Time(expires), used.Valid
+	c.grantID, c.expiresAt, c.used = g.ID, db.Time(expires), used.Valid
 	return &c, g, nil
 }
 
@@ -215,18 +224,16 @@ func insertFamily(ctx context.Context, tx *db.Tx, grantID int64, f familyRow) er
 	return err
 }
 
-// takeFamily loads a family and locks its grant. ErrUnknown if there is none.
+const grantOfFamily = `SELECT ` + grantColumnsOf + `, f.newest_hash, f.previous_hash, f.sealed_newest, f.rotated_at,
+	f.repeats, f.expires_at, f.ends_at FROM refresh_family f JOIN access_grant g ON g.id = f.grant_id WHERE f.id = $1`
+
+// takeFamily loads a family and its grant. ErrUnknown if there is none.
 func takeFamily(ctx context.Context, tx *db.Tx, id []byte) (*familyRow, *Grant, error) {
-	g, err := lockGrant(ctx, tx, "id = (SELECT grant_id FROM refresh_family WHERE id = $1)", id)
-	if err != nil {
-		return nil, nil, err
-	}
 	f := familyRow{id: id}
 	var rotated sql.NullInt64
 	var expires, ends int64
-	err = tx.Row(ctx, `SELECT newest_hash, previous_hash, sealed_newest, rotated_at, repeats, expires_at, ends_at
-		FROM refresh_family WHERE id = $1`, id).
-		Scan(&f.newestHash, &f.previousHash, &f.sealedNewest, &rotated, &f.repeats, &expires, &ends)
+	g, err := takeGrant(ctx, tx, grantOfFamily, id,
+		&f.newestHash, &f.previousHash, &f.sealedNewest, &rotated, &f.repeats, &expires, &ends)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -235,7 +242,7 @@ func takeFamily(ctx context.Context, tx *db.Tx, id []byte) (*familyRow, *Grant, 
 	return &f, g, nil
 }
 
-var errFamilyMoved = errors.New("grant: a refresh family changed while its grant was locked")
+var errFamilyMoved = errors.New("grant: a refresh family changed while its token was taken")
 
 // updateFamily writes a family whose newest token is still the one it was.
 func updateFamily(ctx context.Context, tx *db.Tx, newest []byte, f familyRow) error {
