@@ -31,16 +31,11 @@ func (t *Tx) Exec(ctx context.Context, query string, args ...any) (affected int6
 	return affected, t.engine.classify(err)
 }
 
-// ExecEach runs one statement for each list of arguments. It is parsed once,
-// which for short statements is most of their cost.
+// ExecEach runs one statement for each list of arguments. Connections keep their
+// statements prepared, so it is parsed once.
 func (t *Tx) ExecEach(ctx context.Context, query string, lists [][]any) error {
-	stmt, err := t.tx.PrepareContext(ctx, query)
-	if err != nil {
-		return t.engine.classify(err)
-	}
-	defer func() { _ = stmt.Close() }()
 	for _, args := range lists {
-		if _, err := stmt.ExecContext(ctx, args...); err != nil {
+		if _, err := t.tx.ExecContext(ctx, query, args...); err != nil {
 			return t.engine.classify(err)
 		}
 	}
