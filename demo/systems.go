@@ -87,7 +87,10 @@ func (g *Group) relyingParty(ctx context.Context, party, clientID string) (*rp.C
 func (g *Group) signIn(client *rp.Client, callback string, scopes []string, resources ...string) (*rp.SignIn, error) {
 	key := make([]byte, 32)
 	rand.Read(key)
-	return rp.NewSignIn(rp.SignInConfig{Client: client, RedirectURL: callback, Scopes: scopes, Resources: resources, CookieKey: key})
+	return rp.NewSignIn(rp.SignInConfig{
+		Client: client, RedirectURL: callback, Scopes: scopes, Resources: resources, CookieKey: key,
+		Push: client.ID == "crypto.backend",
+	})
 }
 
 func (g *Group) site(ctx context.Context, party, title, tagline string) (*site, error) {

@@ -127,6 +127,7 @@ func TestOAuth4WebAPI(t *testing.T) {
 		"token exchange for an ID token",
 		"client credentials with private_key_jwt",
 		"fresh sign-in within max_age",
+		"pushed authorization request, confidential client", "pushed authorization request, public client",
 		"code with PKCE, public client",
 		"refresh with rotation",
 		"revocation",

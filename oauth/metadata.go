@@ -11,6 +11,7 @@ type Metadata struct {
 	IntrospectionEndpoint                      string      `json:"introspection_endpoint,omitempty"`
 	RegistrationEndpoint                       string      `json:"registration_endpoint,omitempty"`
 	RevocationEndpoint                         string      `json:"revocation_endpoint,omitempty"`
+	PushedAuthorizationRequestEndpoint         string      `json:"pushed_authorization_request_endpoint,omitempty"` // RFC 9126 §5
 	EndSessionEndpoint                         string      `json:"end_session_endpoint,omitempty"`
 	ScopesSupported                            []string    `json:"scopes_supported"`
 	ResponseTypesSupported                     []string    `json:"response_types_supported"`

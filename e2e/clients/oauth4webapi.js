@@ -32,12 +32,11 @@ const market = {
   authentication: oauth.PrivateKeyJwt({ key: marketKey, kid: told.marketKey.kid }),
 }
 
-async function signIn({ client, authentication }, redirectURI, scope, resource, wishes = {}) {
+async function signIn({ client, authentication }, redirectURI, scope, resource, wishes = {}, pushed = false) {
   const verifier = oauth.generateRandomCodeVerifier()
   const state = oauth.generateRandomState()
   const nonce = oauth.generateRandomNonce()
-  const url = new URL(as.authorization_endpoint)
-  for (const [name, value] of Object.entries({
+  const request = new URLSearchParams({
     client_id: client.client_id,
     response_type: 'code',
     redirect_uri: redirectURI,
@@ -47,9 +46,9 @@ async function signIn({ client, authentication }, redirectURI, scope, resource, 
     code_challenge: await oauth.calculatePKCECodeChallenge(verifier),
     code_challenge_method: 'S256',
     ...wishes,
-  })) {
-    url.searchParams.set(name, value)
-  }
+  })
+  const url = new URL(as.authorization_endpoint)
+  url.search = pushed ? await push({ client, authentication }, request) : request
   const callback = oauth.validateAuthResponse(as, client, await visit(url), state)
   const response = await oauth.authorizationCodeGrantRequest(as, client, authentication, callback, redirectURI, verifier, {
     additionalParameters: resource ? { resource } : {},
@@ -62,6 +61,12 @@ async function signIn({ client, authentication }, redirectURI, scope, resource, 
   })
   await oauth.validateApplicationLevelSignature(as, response, plain)
   return tokens
+}
+
+async function push({ client, authentication }, request) {
+  const response = await oauth.pushedAuthorizationRequest(as, client, authentication, request, plain)
+  const { request_uri } = await oauth.processPushedAuthorizationResponse(as, client, response)
+  return new URLSearchParams({ client_id: client.client_id, request_uri })
 }
 
 async function refresh({ client, authentication }, token, parameters = {}) {
@@ -149,6 +154,13 @@ await step('fresh sign-in within max_age', async () => {
   const tokens = await signIn(web, told.redirects.posting, 'openid', undefined, { max_age: '600', prompt: 'none' })
   assert.equal(oauth.getValidatedIdTokenClaims(tokens).sub, subject)
 })
+
+for (const [name, party, redirect] of [['confidential', web, told.redirects.posting], ['public', spa, told.redirects.spa]]) {
+  await step(`pushed authorization request, ${name} client`, async () => {
+    const tokens = await signIn(party, redirect, 'openid', undefined, {}, true)
+    assert.equal(oauth.getValidatedIdTokenClaims(tokens).sub, subject)
+  })
+}
 
 const inBrowser = await step('code with PKCE, public client', () => signIn(spa, told.redirects.spa, 'openid items.read offline_access'))
 

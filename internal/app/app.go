@@ -98,7 +98,7 @@ func (a *App) build(ctx context.Context) error {
 	})
 	a.token = token.New(token.Config{
 		Issuer: a.issuer, DB: a.DB, Registry: a.Registry, People: a.People, Grants: a.Grants, Pairwise: a.Pairwise, Budgets: budgets,
-		Mint: a.Mint, Keys: a.Keys, Audit: a.Audit, TrustProxy: c.TrustProxy, Now: c.Now,
+		Mint: a.Mint, Keys: a.Keys, Audit: a.Audit, Push: a.signin.Push, TrustProxy: c.TrustProxy, Now: c.Now,
 	})
 	a.subjects = subjects.New(subjects.Config{
 		DB: a.DB, Registry: a.Registry, Grants: a.Grants, Pairwise: a.Pairwise, Mint: a.Mint,

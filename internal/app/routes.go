@@ -37,6 +37,7 @@ func (a *App) routes() map[string]http.HandlerFunc {
 	return map[string]http.HandlerFunc{
 		// what a client asks for
 		"/oauth2/token":      a.token.Token,
+		"/oauth2/par":        a.token.PushedRequest,
 		"/oauth2/introspect": a.token.Introspect,
 		"/oauth2/revoke":     a.token.Revoke,
 		"/oauth2/userinfo":   a.token.Userinfo,

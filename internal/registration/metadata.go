@@ -22,6 +22,7 @@ type metadata struct {
 	SubjectType            string            `json:"subject_type"`
 	IDTokenAlg             string            `json:"id_token_signed_response_alg"`
 	JWKS                   json.RawMessage   `json:"jwks,omitempty"`
+	RequirePAR             bool              `json:"require_pushed_authorization_requests,omitempty"` // RFC 9126 §6
 
 	Name             string `json:"client_name,omitempty"`
 	NameJa           string `json:"client_name#ja,omitempty"`
@@ -142,6 +143,9 @@ func (m *metadata) client() (*registry.GroupClient, error) {
 		BackChannelLogoutURI:     m.BackChannelLogoutURI,
 		BackChannelLogoutSession: m.BackChannelLogoutSession,
 	}
+	if m.RequirePAR {
+		client.PAR = registry.PARRequired
+	}
 	return client, m.checkGrants(client)
 }
 
@@ -185,6 +189,7 @@ func describe(r registry.Registered) metadata {
 		ResponseTypes:            []string{},
 		SubjectType:              subjectPairwise,
 		IDTokenAlg:               c.IDTokenAlg,
+		RequirePAR:               c.PAR == registry.PARRequired,
 		JWKS:                     c.JWKS,
 		Name:                     c.Name.En,
 		NameJa:                   c.Name.Ja,

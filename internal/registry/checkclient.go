@@ -21,6 +21,7 @@ var (
 	authMethods      = []string{string(AuthNone), string(AuthSecretBasic), string(AuthSecretPost), string(AuthPrivateKeyJWT)}
 	idTokenAlgs      = []string{string(jose.RS256), string(jose.ES256)}
 	pkceChoices      = []string{pkceRequired, pkceOptional}
+	parChoices       = []string{parOptional, PARRequired}
 	assertionChoices = []string{assertionsOnce, assertionsOncePerReplica}
 )
 
@@ -55,6 +56,9 @@ func (c clientCheck) checkAll() {
 	known := c.oneOf("type", string(c.Type), clientTypes)
 	known = c.oneOf("auth", string(c.Auth), authMethods) && known
 	c.oneOf("pkce", c.PKCE, pkceChoices)
+	if c.PAR != "" {
+		c.oneOf("par", c.PAR, parChoices)
+	}
 	if c.Assertions != "" {
 		c.oneOf("assertions", c.Assertions, assertionChoices)
 	}
@@ -141,6 +145,9 @@ func (c clientCheck) checkAuth() {
 	}
 	if c.Assertions != "" && c.Auth != AuthPrivateKeyJWT {
 		c.at("assertions", "only a client with private_key_jwt sends assertions", "remove `assertions:`")
+	}
+	if c.PAR == PARRequired && len(c.RedirectURIs) == 0 {
+		c.at("par", "a client without redirect_uris sends no authorization requests", "remove `par:`")
 	}
 	if c.PKCE == pkceOptional && c.Auth == AuthNone {
 		c.at("pkce", "a public client cannot do without PKCE: whoever gets hold of its code could use it (RFC 9700 §2.1.1)", "remove `pkce:`")

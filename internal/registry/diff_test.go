@@ -90,9 +90,10 @@ var planTests = []struct {
 		"        tos_uri: https://blog.partner.example/terms\n", "        tos_uri: https://blog.partner.example/tos\n        initiate_login_uri: https://blog.partner.example/start\n",
 	}},
 	{"traits of clients change", []string{
-		"        pkce: optional\n        id_token_alg: ES256\n        rate: 500\n", "        name: { en: Pay pages, ja: 支払い }\n        rate: 20000\n",
+		"        pkce: optional\n        id_token_alg: ES256\n        rate: 500\n", "        name: { en: Pay pages, ja: 支払い }\n        par: required\n        rate: 20000\n",
 		"        type: spa\n", "        type: web\n        rate: 5\n",
 	}},
+	{"a client that pushes comes", []string{"    clients:\n      backend: { secret_file: pay.secret }", "    clients:\n      shop: { secret_file: pay.secret, par: required, redirect_uris: [https://pay.example/back] }\n      backend: { secret_file: pay.secret }"}},
 	{"names and identity scopes change", []string{"name: Market app", "name: The market", "identity: [profile]", "identity: [email]"}},
 	{"an edge is added", []string{"  - { from: crypto,", "  - { from: blog-partner, to: pay, user: [charge] }\n  - { from: crypto,"}},
 	{"an edge is removed", []string{"  - { from: market-app, to: market, user: [items.read, items.write] }\n", ""}},

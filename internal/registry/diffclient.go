@@ -28,6 +28,9 @@ func (d differ) diffClient(id string, before, after *GroupClient) {
 	if before.PKCE != after.PKCE {
 		d.other(id, "PKCE is %s for %s (was %s).", after.PKCE, id, before.PKCE)
 	}
+	if was, is := cmp.Or(before.PAR, parOptional), cmp.Or(after.PAR, parOptional); was != is {
+		d.other(id, "Pushed authorization requests are %s for %s (were %s).", is, id, was)
+	}
 	if before.IDTokenAlg != after.IDTokenAlg {
 		d.other(id, "ID tokens for %s are signed with %s (were with %s).", id, after.IDTokenAlg, before.IDTokenAlg)
 	}
@@ -70,6 +73,9 @@ func comes(id string, c *GroupClient) string {
 		proof = "is public"
 	}
 	sentence := fmt.Sprintf("The client %s of type %s is new; it %s", id, c.Type, proof)
+	if c.PAR == PARRequired {
+		sentence += ", must push its authorization requests"
+	}
 	if c.PKCE == pkceOptional {
 		sentence += ", need not send PKCE"
 	}

@@ -24,6 +24,12 @@ const (
 	burstFactor      = 4
 )
 
+// PARRequired says of a client that it must push its authorization requests.
+const (
+	PARRequired = "required"
+	parOptional = "optional"
+)
+
 // clientID joins the names. The dot, which neither a name nor a pairwise
 // subject has, keeps the two kinds of sub apart (RFC 9068 §5).
 func clientID(subsystem, client string) string { return subsystem + "." + client }

@@ -33,6 +33,7 @@ var checks = []check{
 	{"no parameter twice", "RFC 6749 §3.1", checkRepeated},
 	{"length of state", "RFC 6749 §4.1.1", checkState},
 	{"response_mode", "OAuth 2.0 Multiple Response Types §2.1, Form Post §2", checkResponseMode},
+	{"pushed, where it must be", "RFC 9126 §5", checkPushed},
 	{"no request object", "OIDC Core §3.1.2.6, §6", checkRequestObject},
 	{"no authorization details", "RFC 9396 §5", checkDetails},
 	{"response_type", "RFC 6749 §3.1.1", checkResponseType},
@@ -65,6 +66,7 @@ func (e redirected) Unwrap() error { return e.error }
 type asking struct {
 	door    *Door
 	values  url.Values
+	pushed  bool // by the client itself
 	group   *registry.Snapshot
 	client  *registry.Client
 	request *Request
@@ -74,8 +76,8 @@ type asking struct {
 func (a *asking) get(name string) string { return a.values.Get(name) }
 
 // parse runs the checks. The error is a shown or a redirected one.
-func (d *Door) parse(ctx context.Context, values url.Values) (*Request, error) {
-	a := &asking{door: d, values: values, group: d.Registry.Current(), request: &Request{ResponseMode: modeQuery}}
+func (d *Door) parse(ctx context.Context, values url.Values, pushed bool) (*Request, error) {
+	a := &asking{door: d, values: values, pushed: pushed, group: d.Registry.Current(), request: &Request{ResponseMode: modeQuery}}
 	below := false
 	for _, c := range checks {
 		if c.run == nil {
@@ -106,7 +108,7 @@ func (d *Door) authorize(w http.ResponseWriter, r *http.Request) (answer, error)
 	}
 	event := web.Event(r.Context())
 	event.Set("client", values.Get("client_id"))
-	request, err := d.parse(r.Context(), values)
+	request, err := d.asked(r.Context(), values)
 	if err != nil {
 		return answer{}, err
 	}
@@ -118,6 +120,14 @@ func (d *Door) authorize(w http.ResponseWriter, r *http.Request) (answer, error)
 		return answer{}, err
 	}
 	return d.proceed(w, r, f)
+}
+
+// asked is the request of the parameters, or the one that they name.
+func (d *Door) asked(ctx context.Context, values url.Values) (*Request, error) {
+	if isPushed(values) {
+		return d.loadPushed(ctx, values)
+	}
+	return d.parse(ctx, values, false)
 }
 
 // withCookies sends a POST from another site around once as a GET. Our cookies

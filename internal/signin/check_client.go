@@ -96,12 +96,19 @@ func checkResponseMode(_ context.Context, a *asking) error {
 	}
 }
 
+func checkPushed(_ context.Context, a *asking) error {
+	if a.client.PARRequired && !a.pushed {
+		return oauth.Refuse(oauth.InvalidRequest, "This client must push its authorization requests (RFC 9126) and send a request_uri.")
+	}
+	return nil
+}
+
 func checkRequestObject(_ context.Context, a *asking) error {
 	switch {
 	case a.values.Has("request"):
 		return oauth.Refuse(oauth.RequestNotSupported, "Request objects are not supported. Send the parameters themselves.")
 	case a.values.Has("request_uri"):
-		return oauth.Refuse(oauth.RequestURINotSupported, "A request_uri is not supported. Send the parameters themselves.")
+		return oauth.Refuse(oauth.RequestURINotSupported, "The request_uri is none that was pushed here. Push the request first, or send the parameters themselves.")
 	case a.values.Has("registration"):
 		return oauth.Refuse(oauth.RegistrationNotSupported, "The registration parameter is not supported. Clients are declared in the group file.")
 	}

@@ -163,8 +163,17 @@ func (d *Door) finish(w http.ResponseWriter, r *http.Request, f *flow) (answer, 
 	return d.respond(f.request, web.FormField{Name: "code", Value: code}), nil
 }
 
-// take takes a stored request out of the table, once.
+// take takes a stored request out of the tables, once.
 func (d *Door) take(ctx context.Context, tx *db.Tx, f *flow) error {
+	if f.request.Pushed != nil {
+		taken, err := takePushed(ctx, tx, f.request.Pushed)
+		if err != nil {
+			return err
+		}
+		if !taken {
+			return errNotPushed
+		}
+	}
 	if f.handle == "" {
 		return nil
 	}

@@ -35,6 +35,10 @@ type Request struct {
 	LoginHint string `json:"login_hint,omitempty"`
 	UILocales string `json:"ui_locales,omitempty"`
 
+	// Pushed is where the request is kept that a client has pushed, which is
+	// answered once.
+	Pushed []byte `json:"pushed,omitempty"`
+
 	// What the person has done for this request, each by the session that did
 	// it: a session of somebody else has done nothing.
 	SignedIn  string `json:"signed_in,omitempty"`

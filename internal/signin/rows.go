@@ -82,11 +82,53 @@ func takeRequest(ctx context.Context, tx *db.Tx, t ticket) (taken bool, err erro
 	return rows == 1, err
 }
 
+// insertPushed stores a request that a client has pushed.
+func insertPushed(ctx context.Context, tx *db.Tx, requestURI string, request *Request, expires time.Time) error {
+	text, err := json.Marshal(request)
+	if err != nil {
+		return fmt.Errorf("write the request: %w", err)
+	}
+	_, err = tx.Exec(ctx, `INSERT INTO pushed_request (handle, client, request, expires_at) VALUES ($1, $2, $3, $4)`,
+		secret.Hash(requestURI), request.ClientID, string(text), db.Millis(expires))
+	return err
+}
+
+// readPushed reads a request of this client that may be begun with, or gives
+// db.ErrNotFound.
+func readPushed(ctx context.Context, tx *db.Tx, requestURI, clientID string, now time.Time) (*Request, error) {
+	var text string
+	err := tx.Row(ctx, `SELECT request FROM pushed_request WHERE handle = $1 AND client = $2 AND expires_at > $3`,
+		secret.Hash(requestURI), clientID, db.Millis(now)).Scan(&text)
+	if err != nil {
+		tx.Absent()
+		return nil, err
+	}
+	request := new(Request)
+	if err := json.Unmarshal([]byte(text), request); err != nil {
+		return nil, fmt.Errorf("read the pushed request: %w", err)
+	}
+	return request, nil
+}
+
+// takePushed takes a pushed request out of the table. Of several browsers that
+// complete it, one is told it was there.
+func takePushed(ctx context.Context, tx *db.Tx, handle []byte) (taken bool, err error) {
+	rows, err := tx.Exec(ctx, `DELETE FROM pushed_request WHERE handle = $1`, handle)
+	return rows == 1, err
+}
+
 // ForgetRequests removes every waiting request, for a database that was restored
 // from a backup: a request may have been answered since. Whoever is on such a page
 // begins again.
 func ForgetRequests(ctx context.Context, tx *db.Tx) (removed int64, err error) {
-	return tx.Exec(ctx, `DELETE FROM signin_request`)
+	for _, statement := range []string{`DELETE FROM signin_request`, `DELETE FROM pushed_request`} {
+		n, err := tx.Exec(ctx, statement)
+		if err != nil {
+			return 0, err
+		}
+		removed += n
+	}
+	return removed, nil
 }
 
 // Sweep removes expired requests, and the oldest where there is a crowd, in
@@ -97,10 +139,23 @@ func (d *Door) Sweep(ctx context.Context) error {
 		horizon, err = sweepHorizon(ctx, tx, d.Now())
 		return err
 	})
+	if err != nil {
+		return err
+	}
+	err = d.sweep(ctx, `DELETE FROM signin_request WHERE handle IN (
+		SELECT handle FROM signin_request WHERE expires_at <= $1 LIMIT $2)`, horizon)
+	if err != nil {
+		return err
+	}
+	// Whoever began with a pushed request in time may still be about to answer it.
+	return d.sweep(ctx, `DELETE FROM pushed_request WHERE handle IN (
+		SELECT handle FROM pushed_request WHERE expires_at <= $1 LIMIT $2)`, db.Millis(d.Now().Add(-requestLife)))
+}
+
+func (d *Door) sweep(ctx context.Context, statement string, before int64) (err error) {
 	for removed := int64(sweepBatch); err == nil && removed == sweepBatch; {
 		err = d.DB.Update(ctx, func(tx *db.Tx) (err error) {
-			removed, err = tx.Exec(ctx, `DELETE FROM signin_request WHERE handle IN (
-				SELECT handle FROM signin_request WHERE expires_at <= $1 LIMIT $2)`, horizon, sweepBatch)
+			removed, err = tx.Exec(ctx, statement, before, sweepBatch)
 			return err
 		})
 	}

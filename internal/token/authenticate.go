@@ -23,8 +23,11 @@ func (d *Door) authenticate(r *http.Request, form url.Values, source netip.Addr)
 		return nil, nil, err
 	}
 	// RFC 7523 §3: an assertion is addressed to the issuer, or as OIDC Core §9
-	// has it, to the token endpoint.
+	// has it, to the token endpoint, RFC 9126 §2 to where requests are pushed.
 	credentials.Audiences = []string{d.Issuer, d.Issuer + PathToken}
+	if r.URL.Path == PathPush {
+		credentials.Audiences = append(credentials.Audiences, d.Issuer+PathPush)
+	}
 	bucket := credentials.Claimed()
 	if _, known := d.Registry.Current().Client(bucket); !known {
 		bucket = "" // made-up names share one bucket of the source

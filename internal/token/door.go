@@ -27,6 +27,7 @@ type Config struct {
 	Mint       *mint.Mint
 	Keys       *keyring.Keyring
 	Audit      *audit.Log
+	Push       Push           // keeps the requests that clients push
 	TrustProxy []netip.Prefix // peers whose X-Forwarded-For is believed
 	Now        func() time.Time
 }
@@ -49,6 +50,7 @@ const (
 	PathIntrospection = "/oauth2/introspect"
 	PathRevocation    = "/oauth2/revoke"
 	PathUserinfo      = "/oauth2/userinfo"
+	PathPush          = "/oauth2/par"
 	PathJWKS          = "/oauth2/jwks"
 
 	// Served by the door of the browser, told here (RFC 8414 §2).

@@ -68,7 +68,7 @@ func (c *Client) send(request *http.Request, answer any) error {
 	if err != nil {
 		return err
 	}
-	if response.StatusCode != http.StatusOK {
+	if response.StatusCode != http.StatusOK && response.StatusCode != http.StatusCreated {
 		return refusal(request, response, body)
 	}
 	if answer == nil {

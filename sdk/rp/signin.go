@@ -1,6 +1,7 @@
 package rp
 
 import (
+	"context"
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/rand"
@@ -23,6 +24,11 @@ type SignInConfig struct {
 	RedirectURL string   // registered for the client; Finish is served there
 	Scopes      []string // openid is always asked for
 	Resources   []string // the APIs to be called for the person
+
+	// Push sends each authorization request to the authorization server first
+	// (RFC 9126), so that the browser carries no more than a reference to it and
+	// nobody can change it on the way.
+	Push bool
 
 	// CookieKey is 32 random bytes, the same on every replica: it seals the
 	// state of sign-ins under way into a cookie, so that any replica can
@@ -66,6 +72,9 @@ func NewSignIn(config SignInConfig) (*SignIn, error) {
 	if config.Client.Metadata.AuthorizationEndpoint == "" {
 		return nil, errors.New("rp: the authorization server has no authorization endpoint")
 	}
+	if config.Push && config.Client.Metadata.PushedAuthorizationRequestEndpoint == "" {
+		return nil, errors.New("rp: SignInConfig.Push: the authorization server takes no pushed authorization requests")
+	}
 	redirect, err := url.Parse(config.RedirectURL)
 	if err != nil || redirect.Host == "" || redirect.Fragment != "" {
 		return nil, fmt.Errorf("rp: SignInConfig.RedirectURL %q is not an absolute URL", config.RedirectURL)
@@ -102,13 +111,34 @@ func (s *SignIn) StartWith(w http.ResponseWriter, r *http.Request, ask Ask) {
 		http.Error(w, http.StatusText(http.StatusInternalServerError), http.StatusInternalServerError)
 		return
 	}
+	query := s.authorizationRequest(state, pending, ask)
+	if s.config.Push {
+		var err error
+		if query, err = s.push(r.Context(), query); err != nil {
+			http.Error(w, http.StatusText(http.StatusBadGateway), http.StatusBadGateway)
+			return
+		}
+	}
 	w.Header().Set("Cache-Control", "no-store")
-	http.Redirect(w, r, s.authorizeURL(state, pending, ask), http.StatusSeeOther)
+	http.Redirect(w, r, s.authorizeURL(query), http.StatusSeeOther)
 }
 
-// authorizeURL is the request of RFC 6749 §4.1.1 with PKCE (RFC 7636 §4.3),
+// push leaves the request with the authorization server and gives what the browser
+// carries instead (RFC 9126 §2, §4).
+func (s *SignIn) push(ctx context.Context, request url.Values) (url.Values, error) {
+	var answer struct {
+		RequestURI string `json:"request_uri"`
+	}
+	client := s.config.Client
+	if err := client.postForm(ctx, client.Metadata.PushedAuthorizationRequestEndpoint, request, &answer); err != nil {
+		return nil, err
+	}
+	return url.Values{"client_id": {client.ID}, "request_uri": {answer.RequestURI}}, nil
+}
+
+// authorizationRequest is the request of RFC 6749 §4.1.1 with PKCE (RFC 7636 §4.3),
 // nonce (OIDC Core §3.1.2.1) and resources (RFC 8707 §2.1).
-func (s *SignIn) authorizeURL(state string, pending pendingSignIn, ask Ask) string {
+func (s *SignIn) authorizationRequest(state string, pending pendingSignIn, ask Ask) url.Values {
 	query := url.Values{
 		"response_type":         {"code"},
 		"client_id":             {s.config.Client.ID},
@@ -132,6 +162,10 @@ func (s *SignIn) authorizeURL(state string, pending pendingSignIn, ask Ask) stri
 			query.Set(name, value)
 		}
 	}
+	return query
+}
+
+func (s *SignIn) authorizeURL(query url.Values) string {
 	endpoint := s.config.Client.Metadata.AuthorizationEndpoint
 	separator := "?"
 	if strings.Contains(endpoint, "?") {
