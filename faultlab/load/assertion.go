@@ -57,7 +57,7 @@ func (l *Load) RaceAssertions(ctx context.Context, assertions, times int) (taken
 				return Wrong
 			}
 			// From one network only a few a minute may be refused.
-			request.Header.Set("X-Forwarded-For", fmt.Sprintf("10.%d.%d.1", 'A'+id[0], id[1]))
+			request.Header.Set("X-Forwarded-For", fmt.Sprintf("%d.%d.%d.1", id[0], id[1], id[2]))
 			return w.sendAssertion(ctx, request, digest(id))
 		})
 		mu.Lock()
