@@ -128,6 +128,7 @@ func TestOAuth4WebAPI(t *testing.T) {
 		"client credentials with private_key_jwt",
 		"fresh sign-in within max_age",
 		"pushed authorization request, confidential client", "pushed authorization request, public client",
+		"signed authorization response",
 		"code with PKCE, public client",
 		"refresh with rotation",
 		"revocation",

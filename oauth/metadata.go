@@ -32,6 +32,7 @@ type Metadata struct {
 	UILocalesSupported                         []string    `json:"ui_locales_supported,omitempty"`
 	PromptValuesSupported                      []string    `json:"prompt_values_supported,omitempty"`
 	RequestObjectSigningAlgValuesSupported     []string    `json:"request_object_signing_alg_values_supported,omitempty"`
+	AuthorizationSigningAlgValuesSupported     []string    `json:"authorization_signing_alg_values_supported,omitempty"` // JARM §3
 	ClaimsParameterSupported                   bool        `json:"claims_parameter_supported"`
 	RequestParameterSupported                  bool        `json:"request_parameter_supported"`
 	RequestURIParameterSupported               bool        `json:"request_uri_parameter_supported"` // true where absent (OIDC Discovery §3), so always written

@@ -49,7 +49,11 @@ async function signIn({ client, authentication }, redirectURI, scope, resource, 
   })
   const url = new URL(as.authorization_endpoint)
   url.search = pushed ? await push({ client, authentication }, request) : request
-  const callback = oauth.validateAuthResponse(as, client, await visit(url), state)
+  const back = await visit(url)
+  const callback =
+    wishes.response_mode === 'jwt'
+      ? await oauth.validateJwtAuthResponse(as, client, back, state, plain)
+      : oauth.validateAuthResponse(as, client, back, state)
   const response = await oauth.authorizationCodeGrantRequest(as, client, authentication, callback, redirectURI, verifier, {
     additionalParameters: resource ? { resource } : {},
     ...plain,
@@ -161,6 +165,11 @@ for (const [name, party, redirect] of [['confidential', web, told.redirects.post
     assert.equal(oauth.getValidatedIdTokenClaims(tokens).sub, subject)
   })
 }
+
+await step('signed authorization response', async () => {
+  const tokens = await signIn(web, told.redirects.posting, 'openid', undefined, { response_mode: 'jwt' }, true)
+  assert.equal(oauth.getValidatedIdTokenClaims(tokens).sub, subject)
+})
 
 const inBrowser = await step('code with PKCE, public client', () => signIn(spa, told.redirects.spa, 'openid items.read offline_access'))
 

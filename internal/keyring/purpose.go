@@ -18,6 +18,9 @@ const (
 	SETRS256    Purpose = "set-rs256" // and those in RS256 (CAEP Interoperability Profile 1.0 §2.6)
 	Logout      Purpose = "logout"    // logout tokens
 	LogoutRS256 Purpose = "logout-rs256"
+
+	Response      Purpose = "response" // authorization responses (JARM §2.1)
+	ResponseRS256 Purpose = "response-rs256"
 )
 
 // form is how the tokens of a purpose look, and whose keys sign them.
@@ -29,8 +32,9 @@ type form struct {
 }
 
 // forms lists the purposes in the order of the published key set. Each has keys
-// of its own but for logout tokens, which are signed with the keys of ID tokens
-// (OIDC Back-Channel Logout §2.4); there the typ alone tells the two apart.
+// of its own but for logout tokens (OIDC Back-Channel Logout §2.4) and
+// authorization responses, which are signed with the keys of ID tokens; there the
+// typ alone tells them apart.
 func forms() []form {
 	return []form{
 		{Access, Access, jose.ES256, oauth.TypAccessToken},
@@ -41,6 +45,8 @@ func forms() []form {
 		{SETRS256, SETRS256, jose.RS256, oauth.TypSET},
 		{Logout, ID, jose.ES256, oauth.TypLogout},
 		{LogoutRS256, IDRS256, jose.RS256, oauth.TypLogout},
+		{Response, ID, jose.ES256, oauth.TypAuthorizationResponse},
+		{ResponseRS256, IDRS256, jose.RS256, oauth.TypAuthorizationResponse},
 	}
 }
 

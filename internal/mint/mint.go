@@ -21,11 +21,12 @@ var ErrInvalid = errors.New("token is not valid")
 
 // Lifetimes of what is minted.
 const (
-	UserTokenLife    = 5 * time.Minute
-	ServiceTokenLife = 10 * time.Minute
-	IDTokenLife      = 5 * time.Minute
-	EventTokenLife   = 2 * time.Minute
-	LogoutTokenLife  = 2 * time.Minute // OIDC Back-Channel Logout §2.4
+	UserTokenLife             = 5 * time.Minute
+	ServiceTokenLife          = 10 * time.Minute
+	IDTokenLife               = 5 * time.Minute
+	EventTokenLife            = 2 * time.Minute
+	AuthorizationResponseLife = 5 * time.Minute // JARM §2.1: 10 minutes at most
+	LogoutTokenLife           = 2 * time.Minute // OIDC Back-Channel Logout §2.4
 
 	// LongestLife is the longest that any access token lives. A revocation
 	// must be remembered that long.

@@ -32,7 +32,7 @@ var checks = []check{
 	{"where and how to answer", "OAuth 2.0 Multiple Response Types §2.1", readAnswer},
 	{"no parameter twice", "RFC 6749 §3.1", checkRepeated},
 	{"length of state", "RFC 6749 §4.1.1", checkState},
-	{"response_mode", "OAuth 2.0 Multiple Response Types §2.1, Form Post §2", checkResponseMode},
+	{"response_mode", "OAuth 2.0 Multiple Response Types §2.1, Form Post §2, JARM §2.3", checkResponseMode},
 	{"pushed, where it must be", "RFC 9126 §5", checkPushed},
 	{"no request object", "OIDC Core §3.1.2.6, §6", checkRequestObject},
 	{"no authorization details", "RFC 9396 §5", checkDetails},

@@ -113,7 +113,7 @@ var told = map[string]struct{ query, code, words string }{
 	"resource six times":         {ask() + strings.Repeat("&resource=https://api.market.test", 6), "invalid_request", "at most five times"},
 	"long state":                 {ask("state", strings.Repeat("s", 2049)), "invalid_request", "2048"},
 	"response_mode fragment":     {ask("response_mode", "fragment"), "invalid_request", "response_mode"},
-	"response_mode unknown":      {ask("response_mode", "jwt"), "invalid_request", "response_mode"},
+	"response_mode unknown":      {ask("response_mode", "fragment.jwt"), "invalid_request", "response_mode"},
 	"request":                    {ask("request", "https://evil.test/object"), "request_not_supported", ""},
 	"request_uri":                {ask("request_uri", "https://evil.test/object"), "request_uri_not_supported", ""},
 	"registration":               {ask("registration", "{}"), "registration_not_supported", ""},

@@ -65,8 +65,8 @@ func readAnswer(_ context.Context, a *asking) error {
 	if state := a.values["state"]; len(state) == 1 && len(state[0]) <= maxState {
 		a.request.State = state[0]
 	}
-	if mode := a.values["response_mode"]; len(mode) == 1 && mode[0] == modeFormPost {
-		a.request.ResponseMode = modeFormPost
+	if mode := a.values["response_mode"]; len(mode) == 1 && responseModes[mode[0]] != "" {
+		a.request.ResponseMode = responseModes[mode[0]]
 	}
 	return nil
 }
@@ -88,12 +88,10 @@ func checkState(_ context.Context, a *asking) error {
 }
 
 func checkResponseMode(_ context.Context, a *asking) error {
-	switch a.get("response_mode") {
-	case "", modeQuery, modeFormPost:
-		return nil
-	default:
-		return oauth.Refuse(oauth.InvalidRequest, "The response_mode must be query or form_post.")
+	if responseModes[a.get("response_mode")] == "" {
+		return oauth.Refuse(oauth.InvalidRequest, "The response_mode must be query, form_post, jwt, query.jwt or form_post.jwt.")
 	}
+	return nil
 }
 
 func checkPushed(_ context.Context, a *asking) error {

@@ -97,7 +97,7 @@ func (d *Door) tellClient(r *http.Request, err error) (answer, error) {
 		return answer{}, err
 	}
 	return d.respond(told.request, web.FormField{Name: "error", Value: string(refusal.Code)},
-		web.FormField{Name: "error_description", Value: refusal.Description}), nil
+		web.FormField{Name: "error_description", Value: refusal.Description})
 }
 
 // NotFound is the page for every URL there is not.

@@ -160,7 +160,7 @@ func (d *Door) finish(w http.ResponseWriter, r *http.Request, f *flow) (answer, 
 	if f.request.forAccount() {
 		return answer{location: accountPath}, nil
 	}
-	return d.respond(f.request, web.FormField{Name: "code", Value: code}), nil
+	return d.respond(f.request, web.FormField{Name: "code", Value: code})
 }
 
 // take takes a stored request out of the tables, once.
@@ -206,7 +206,7 @@ func (d *Door) deny(r *http.Request, f *flow, event audit.Event) (answer, error)
 	}
 	return d.respond(f.request,
 		web.FormField{Name: "error", Value: string(oauth.AccessDenied)},
-		web.FormField{Name: "error_description", Value: "The person did not allow it."}), nil
+		web.FormField{Name: "error_description", Value: "The person did not allow it."})
 }
 
 // offline reports whether the client may act while the person is away.

@@ -7,11 +7,20 @@ import (
 	"github.com/sekisho-id/sekisho/internal/grant"
 )
 
-// Response modes (OAuth 2.0 Multiple Response Types §2.1, Form Post §2).
+// Response modes (OAuth 2.0 Multiple Response Types §2.1, Form Post §2, JARM §2.3).
 const (
-	modeQuery    = "query"
-	modeFormPost = "form_post"
+	modeQuery       = "query"
+	modeFormPost    = "form_post"
+	modeJWT         = "jwt" // for a code the same as query.jwt
+	modeQueryJWT    = "query.jwt"
+	modeFormPostJWT = "form_post.jwt"
 )
+
+// responseModes are the modes and those that they stand for.
+var responseModes = map[string]string{
+	"": modeQuery, modeQuery: modeQuery, modeFormPost: modeFormPost,
+	modeJWT: modeQueryJWT, modeQueryJWT: modeQueryJWT, modeFormPostJWT: modeFormPostJWT,
+}
 
 // Request is an authorization request that has passed the checks, and how far
 // the person has come with it. It is stored as JSON while a page is shown. The
@@ -54,6 +63,16 @@ type Prompt struct {
 	Consent       bool `json:"consent,omitempty"`
 	SelectAccount bool `json:"select_account,omitempty"`
 	Create        bool `json:"create,omitempty"`
+}
+
+// byForm reports whether the answer is posted by a form.
+func (r *Request) byForm() bool {
+	return r.ResponseMode == modeFormPost || r.ResponseMode == modeFormPostJWT
+}
+
+// signed reports whether the answer is a signed token.
+func (r *Request) signed() bool {
+	return r.ResponseMode == modeQueryJWT || r.ResponseMode == modeFormPostJWT
 }
 
 // forAccount reports whether the person goes to their account page, not to a
