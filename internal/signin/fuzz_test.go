@@ -62,6 +62,9 @@ func FuzzAuthorize(f *testing.F) {
 		location := w.Header().Get("Location")
 		switch {
 		case w.Code == http.StatusOK: // a form that sends itself
+			if sent.Get("response_mode") == "form_post.jwt" && strings.Contains(w.Body.String(), `name="response"`) {
+				return // an error, signed
+			}
 			if sent.Get("response_mode") != "form_post" || !strings.Contains(w.Body.String(), `name="error"`) || strings.Contains(w.Body.String(), `name="code"`) {
 				t.Errorf("%q: %s", query, w.Body)
 			}
@@ -70,6 +73,7 @@ func FuzzAuthorize(f *testing.F) {
 				t.Errorf("%q: %d %q %s", query, w.Code, location, w.Body)
 			}
 		case strings.HasPrefix(location, "/signin/"), strings.HasPrefix(location, "/signup/"), strings.HasPrefix(location, "/oauth2/authorize?"):
+		case strings.HasSuffix(sent.Get("response_mode"), "jwt") && strings.Contains(location, "response="): // an error, signed
 		default:
 			checkRedirected(t, b.registry.Current(), sent, location)
 		}
