@@ -28,6 +28,7 @@ const (
 	InteractionRequired      Code = "interaction_required"              // OIDC Core §3.1.2.6
 	ConsentRequired          Code = "consent_required"                  // OIDC Core §3.1.2.6
 	RequestNotSupported      Code = "request_not_supported"             // OIDC Core §3.1.2.6
+	InvalidRequestObject     Code = "invalid_request_object"            // OIDC Core §3.1.2.6, RFC 9101 §6
 	InvalidRequestURI        Code = "invalid_request_uri"               // OIDC Core §3.1.2.6, RFC 9101 §6.2
 	RequestURINotSupported   Code = "request_uri_not_supported"         // OIDC Core §3.1.2.6
 	RegistrationNotSupported Code = "registration_not_supported"        // OIDC Core §3.1.2.6

@@ -96,7 +96,7 @@ func TestDiscovery(t *testing.T) {
 		}
 	}
 	if metadata["authorization_response_iss_parameter_supported"] != true || metadata["claims_parameter_supported"] != true ||
-		metadata["request_parameter_supported"] != false || metadata["request_uri_parameter_supported"] != false {
+		metadata["request_parameter_supported"] != true || metadata["request_uri_parameter_supported"] != false {
 		t.Errorf("metadata %v", metadata)
 	}
 	if other := b.send(http.MethodGet, "/.well-known/oauth-authorization-server", nil); other.body != a.body {

@@ -22,6 +22,7 @@ var (
 	idTokenAlgs      = []string{string(jose.RS256), string(jose.ES256)}
 	pkceChoices      = []string{pkceRequired, pkceOptional}
 	parChoices       = []string{parOptional, PARRequired}
+	jarChoices       = []string{jarOptional, JARRequired}
 	assertionChoices = []string{assertionsOnce, assertionsOncePerReplica}
 )
 
@@ -58,6 +59,9 @@ func (c clientCheck) checkAll() {
 	c.oneOf("pkce", c.PKCE, pkceChoices)
 	if c.PAR != "" {
 		c.oneOf("par", c.PAR, parChoices)
+	}
+	if c.JAR != "" {
+		c.oneOf("jar", c.JAR, jarChoices)
 	}
 	if c.Assertions != "" {
 		c.oneOf("assertions", c.Assertions, assertionChoices)
@@ -148,6 +152,13 @@ func (c clientCheck) checkAuth() {
 	}
 	if c.PAR == PARRequired && len(c.RedirectURIs) == 0 {
 		c.at("par", "a client without redirect_uris sends no authorization requests", "remove `par:`")
+	}
+	switch {
+	case c.JAR != JARRequired:
+	case c.Auth != AuthPrivateKeyJWT:
+		c.at("jar", "only a client with private_key_jwt has keys to sign its requests with", "remove `jar:`, or write `auth: private_key_jwt` and the keys")
+	case len(c.RedirectURIs) == 0:
+		c.at("jar", "a client without redirect_uris sends no authorization requests", "remove `jar:`")
 	}
 	if c.PKCE == pkceOptional && c.Auth == AuthNone {
 		c.at("pkce", "a public client cannot do without PKCE: whoever gets hold of its code could use it (RFC 9700 §2.1.1)", "remove `pkce:`")

@@ -54,6 +54,7 @@ type Client struct {
 	CORSOrigins            []string // of a public client in a browser
 	PKCEOptional           bool     // never true for a public client
 	PARRequired            bool     // it must push its authorization requests (RFC 9126)
+	JARRequired            bool     // it must sign them (RFC 9101)
 	IDTokenAlg             jose.Alg // RS256 or ES256
 	FormerSubject          bool     // it wants former_sub after its sector was re-keyed
 	Rate                   int      // token requests a second

@@ -94,6 +94,14 @@ var planTests = []struct {
 		"        type: spa\n", "        type: web\n        rate: 5\n",
 	}},
 	{"a client that pushes comes", []string{"    clients:\n      backend: { secret_file: pay.secret }", "    clients:\n      shop: { secret_file: pay.secret, par: required, redirect_uris: [https://pay.example/back] }\n      backend: { secret_file: pay.secret }"}},
+	{"a client that signs comes", []string{
+		"      backend: { auth: private_key_jwt, jwks_file: market.jwks.json }",
+		"      backend: { auth: private_key_jwt, jwks_file: market.jwks.json }\n      pages: { jwks_file: market.jwks.json, jar: required, redirect_uris: [https://market.example/back] }",
+	}},
+	{"signing becomes a must", []string{
+		"backend: { auth: private_key_jwt, jwks_file: market.jwks.json }",
+		"backend: { auth: private_key_jwt, jwks_file: market.jwks.json, type: web, jar: required, redirect_uris: [https://market.example/back] }",
+	}},
 	{"names and identity scopes change", []string{"name: Market app", "name: The market", "identity: [profile]", "identity: [email]"}},
 	{"an edge is added", []string{"  - { from: crypto,", "  - { from: blog-partner, to: pay, user: [charge] }\n  - { from: crypto,"}},
 	{"an edge is removed", []string{"  - { from: market-app, to: market, user: [items.read, items.write] }\n", ""}},

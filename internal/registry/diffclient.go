@@ -31,6 +31,9 @@ func (d differ) diffClient(id string, before, after *GroupClient) {
 	if was, is := cmp.Or(before.PAR, parOptional), cmp.Or(after.PAR, parOptional); was != is {
 		d.other(id, "Pushed authorization requests are %s for %s (were %s).", is, id, was)
 	}
+	if was, is := cmp.Or(before.JAR, jarOptional), cmp.Or(after.JAR, jarOptional); was != is {
+		d.other(id, "Signed authorization requests are %s for %s (were %s).", is, id, was)
+	}
 	if before.IDTokenAlg != after.IDTokenAlg {
 		d.other(id, "ID tokens for %s are signed with %s (were with %s).", id, after.IDTokenAlg, before.IDTokenAlg)
 	}
@@ -75,6 +78,9 @@ func comes(id string, c *GroupClient) string {
 	sentence := fmt.Sprintf("The client %s of type %s is new; it %s", id, c.Type, proof)
 	if c.PAR == PARRequired {
 		sentence += ", must push its authorization requests"
+	}
+	if c.JAR == JARRequired {
+		sentence += ", must sign its authorization requests"
 	}
 	if c.PKCE == pkceOptional {
 		sentence += ", need not send PKCE"

@@ -51,6 +51,7 @@ type GroupClient struct {
 	PostLogoutRedirectURIs []string `json:"post_logout_redirect_uris,omitempty" jsonschema:"description=Where people may return to after sign-out."`
 	CORSOrigins            []string `json:"cors_origins,omitempty" jsonschema:"description=Origins from which a browser may call the token endpoint. Public clients only. Default for spa: the origins of its redirect_uris."`
 	PAR                    string   `json:"par,omitempty" jsonschema:"enum=optional,enum=required,description=required: authorization requests of this client are pushed (RFC 9126) and others refused. Default: optional."`
+	JAR                    string   `json:"jar,omitempty" jsonschema:"enum=optional,enum=required,description=required: authorization requests of this client are signed (RFC 9101) and others refused. Default: optional."`
 	PKCE                   string   `json:"pkce,omitempty" jsonschema:"enum=required,enum=optional,description=optional only for foreign software that cannot send it\\, and never for a public client. Default: required."`
 	IDTokenAlg             string   `json:"id_token_alg,omitempty" jsonschema:"enum=RS256,enum=ES256,description=How its ID tokens are signed. Default: RS256."`
 	FormerSubject          bool     `json:"former_sub,omitempty" jsonschema:"description=After its sector was re-keyed\\, ID tokens and logout tokens name the former subject\\, too\\, as former_sub\\, while former subjects are taken."`

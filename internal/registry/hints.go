@@ -25,6 +25,7 @@ var foreign = map[string]string{
 	"public":                                "write `auth: none`",
 	"redirect_uri":                          "write `redirect_uris: [...]`",
 	"require_pushed_authorization_requests": "write `par: required`",
+	"require_signed_request_object":         "write `jar: required`",
 	"require_pkce":                          "PKCE is required unless `pkce: optional`",
 	"response_types":                        "there is one response type, code",
 	"scope":                                 "what a client may ask for is written under `calls:`",

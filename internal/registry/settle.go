@@ -24,10 +24,13 @@ const (
 	burstFactor      = 4
 )
 
-// PARRequired says of a client that it must push its authorization requests.
+// PARRequired says of a client that it must push its authorization requests,
+// JARRequired that it must sign them.
 const (
 	PARRequired = "required"
 	parOptional = "optional"
+	JARRequired = "required"
+	jarOptional = "optional"
 )
 
 // clientID joins the names. The dot, which neither a name nor a pairwise

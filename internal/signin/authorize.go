@@ -33,8 +33,8 @@ var checks = []check{
 	{"no parameter twice", "RFC 6749 §3.1", checkRepeated},
 	{"length of state", "RFC 6749 §4.1.1", checkState},
 	{"response_mode", "OAuth 2.0 Multiple Response Types §2.1, Form Post §2, JARM §2.3", checkResponseMode},
-	{"pushed, where it must be", "RFC 9126 §5", checkPushed},
-	{"no request object", "OIDC Core §3.1.2.6, §6", checkRequestObject},
+	{"pushed and signed, where it must be", "RFC 9126 §5, RFC 9101 §10.5", checkOrigin},
+	{"no request object of a client without keys", "OIDC Core §3.1.2.6, §6", checkRequestObject},
 	{"no authorization details", "RFC 9396 §5", checkDetails},
 	{"response_type", "RFC 6749 §3.1.1", checkResponseType},
 	{"PKCE", "RFC 7636 §4.3, §4.4.1, RFC 9700 §2.1.1", checkPKCE},
@@ -62,11 +62,17 @@ type redirected struct {
 func (e shown) Unwrap() error      { return e.error }
 func (e redirected) Unwrap() error { return e.error }
 
+// origin is how a request came here.
+type origin struct {
+	pushed bool // by the client itself
+	signed bool // as a request object
+}
+
 // asking is an authorization request while it is checked.
 type asking struct {
-	door    *Door
-	values  url.Values
-	pushed  bool // by the client itself
+	door   *Door
+	values url.Values
+	origin
 	group   *registry.Snapshot
 	client  *registry.Client
 	request *Request
@@ -76,8 +82,8 @@ type asking struct {
 func (a *asking) get(name string) string { return a.values.Get(name) }
 
 // parse runs the checks. The error is a shown or a redirected one.
-func (d *Door) parse(ctx context.Context, values url.Values, pushed bool) (*Request, error) {
-	a := &asking{door: d, values: values, pushed: pushed, group: d.Registry.Current(), request: &Request{ResponseMode: modeQuery}}
+func (d *Door) parse(ctx context.Context, values url.Values, from origin) (*Request, error) {
+	a := &asking{door: d, values: values, origin: from, group: d.Registry.Current(), request: &Request{ResponseMode: modeQuery}}
 	below := false
 	for _, c := range checks {
 		if c.run == nil {
@@ -122,12 +128,21 @@ func (d *Door) authorize(w http.ResponseWriter, r *http.Request) (answer, error)
 	return d.proceed(w, r, f)
 }
 
-// asked is the request of the parameters, or the one that they name.
+// asked is the request of the parameters, the one that they name, or the one in
+// their request object.
 func (d *Door) asked(ctx context.Context, values url.Values) (*Request, error) {
 	if isPushed(values) {
 		return d.loadPushed(ctx, values)
 	}
-	return d.parse(ctx, values, false)
+	client, ok := d.Registry.Current().Client(values.Get("client_id"))
+	if !ok || len(values["client_id"]) > 1 {
+		return d.parse(ctx, values, origin{}) // which is refused
+	}
+	inner, signed, err := d.unwrap(client, values)
+	if err != nil {
+		return nil, shown{err}
+	}
+	return d.parse(ctx, inner, origin{signed: signed})
 }
 
 // withCookies sends a POST from another site around once as a GET. Our cookies

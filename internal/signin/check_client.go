@@ -94,9 +94,12 @@ func checkResponseMode(_ context.Context, a *asking) error {
 	return nil
 }
 
-func checkPushed(_ context.Context, a *asking) error {
-	if a.client.PARRequired && !a.pushed {
+func checkOrigin(_ context.Context, a *asking) error {
+	switch {
+	case a.client.PARRequired && !a.pushed:
 		return oauth.Refuse(oauth.InvalidRequest, "This client must push its authorization requests (RFC 9126) and send a request_uri.")
+	case a.client.JARRequired && !a.signed:
+		return oauth.Refuse(oauth.InvalidRequest, "This client must sign its authorization requests (RFC 9101) and send a request object.")
 	}
 	return nil
 }
@@ -104,7 +107,7 @@ func checkPushed(_ context.Context, a *asking) error {
 func checkRequestObject(_ context.Context, a *asking) error {
 	switch {
 	case a.values.Has("request"):
-		return oauth.Refuse(oauth.RequestNotSupported, "Request objects are not supported. Send the parameters themselves.")
+		return oauth.Refuse(oauth.RequestNotSupported, "This client has no keys that a request object could be verified with. Send the parameters themselves.")
 	case a.values.Has("request_uri"):
 		return oauth.Refuse(oauth.RequestURINotSupported, "The request_uri is none that was pushed here. Push the request first, or send the parameters themselves.")
 	case a.values.Has("registration"):

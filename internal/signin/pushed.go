@@ -31,8 +31,12 @@ func (d *Door) Push(ctx context.Context, client *registry.Client, values url.Val
 	if id := values.Get("client_id"); id != "" && id != client.ID {
 		return "", 0, oauth.Refuse(oauth.InvalidRequest, "The client_id is not that of the client that has authenticated.")
 	}
-	values.Set("client_id", client.ID)
-	request, err := d.parse(ctx, values, true)
+	inner, signed, err := d.unwrapPushed(client, values)
+	if err != nil {
+		return "", 0, err
+	}
+	inner.Set("client_id", client.ID)
+	request, err := d.parse(ctx, inner, origin{pushed: true, signed: signed})
 	if err != nil {
 		return "", 0, err
 	}

@@ -55,10 +55,9 @@ func newMetadata(issuer string) web.Document {
 		ACRValuesSupported:                         []string{"aal1"},
 		UILocalesSupported:                         []string{"en", "ja"},
 		PromptValuesSupported:                      []string{"none", "login", "consent", "select_account", "create"},
-		// A list without none says that unsigned request objects are not
-		// taken; the two members below say that no others are either.
-		RequestObjectSigningAlgValuesSupported:     []string{"RS256", "ES256"},
-		RequestParameterSupported:                  false,
+		// A list without none says that unsigned request objects are not taken.
+		RequestObjectSigningAlgValuesSupported:     assertionAlgs,
+		RequestParameterSupported:                  true,
 		RequestURIParameterSupported:               false,
 		AuthorizationResponseISSParameterSupported: true,
 		AuthorizationDetailsTypesSupported:         []string{oauth.DetailEvent}, // RFC 9396 §10

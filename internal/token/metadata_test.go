@@ -41,7 +41,7 @@ func TestMetadata(t *testing.T) {
 	}
 	// Without this list a client would have to assume that unsigned request
 	// objects may work.
-	if len(m.RequestObjectSigningAlgValuesSupported) == 0 || slices.Contains(m.RequestObjectSigningAlgValuesSupported, "none") || m.RequestParameterSupported || m.RequestURIParameterSupported {
+	if len(m.RequestObjectSigningAlgValuesSupported) == 0 || slices.Contains(m.RequestObjectSigningAlgValuesSupported, "none") || !m.RequestParameterSupported || m.RequestURIParameterSupported {
 		t.Errorf("request objects: %+v", m)
 	}
 	if !slices.Equal(m.AuthorizationDetailsTypesSupported, []string{"event"}) || !m.BackChannelLogoutSupported || !m.BackChannelLogoutSessionSupported {

@@ -31,6 +31,7 @@ type authentication struct {
 	issuer   string
 	secret   string
 	signer   jose.Signer
+	requests jose.Signer // of authorization requests, with the same key
 	now      func() time.Time
 }
 
@@ -51,11 +52,17 @@ func newAuthentication(config *Config) (authentication, error) {
 	if err != nil {
 		return auth, err
 	}
-	options := (&jose.SignerOptions{}).WithType("JWT").WithHeader("kid", config.KeyID)
 	if config.KeyID == "" {
 		return auth, errors.New("rp: Config.Key needs its KeyID, the kid registered for it")
 	}
-	auth.signer, err = jose.NewSigner(jose.SigningKey{Algorithm: alg, Key: cryptosigner.Opaque(config.Key)}, options)
+	key := jose.SigningKey{Algorithm: alg, Key: cryptosigner.Opaque(config.Key)}
+	signer := func(typ jose.ContentType) (jose.Signer, error) {
+		return jose.NewSigner(key, (&jose.SignerOptions{}).WithType(typ).WithHeader("kid", config.KeyID))
+	}
+	if auth.signer, err = signer("JWT"); err != nil {
+		return auth, err
+	}
+	auth.requests, err = signer("oauth-authz-req+jwt")
 	return auth, err
 }
 
@@ -109,6 +116,33 @@ func (a *authentication) assertion() (string, error) {
 		return "", err
 	}
 	signed, err := a.signer.Sign(claims)
+	if err != nil {
+		return "", err
+	}
+	return signed.CompactSerialize()
+}
+
+// requestLife is how long a signed authorization request may be used.
+const requestLife = 5 * time.Minute
+
+// requestObject signs the parameters of an authorization request (RFC 9101 §4).
+func (a *authentication) requestObject(request url.Values) (string, error) {
+	now := a.now()
+	claims := map[string]any{
+		"iss": a.clientID, "aud": a.issuer, "jti": rand.Text(),
+		"iat": now.Unix(), "nbf": now.Unix(), "exp": now.Add(requestLife).Unix(),
+	}
+	for name, values := range request {
+		claims[name] = values
+		if len(values) == 1 {
+			claims[name] = values[0]
+		}
+	}
+	payload, err := json.Marshal(claims)
+	if err != nil {
+		return "", err
+	}
+	signed, err := a.requests.Sign(payload)
 	if err != nil {
 		return "", err
 	}

@@ -30,6 +30,10 @@ type SignInConfig struct {
 	// nobody can change it on the way.
 	Push bool
 
+	// Sign signs each authorization request with the Key of the client (RFC 9101), so
+	// that the authorization server can prove later what was asked of it.
+	Sign bool
+
 	// CookieKey is 32 random bytes, the same on every replica: it seals the
 	// state of sign-ins under way into a cookie, so that any replica can
 	// finish what another has started.
@@ -75,6 +79,9 @@ func NewSignIn(config SignInConfig) (*SignIn, error) {
 	if config.Push && config.Client.Metadata.PushedAuthorizationRequestEndpoint == "" {
 		return nil, errors.New("rp: SignInConfig.Push: the authorization server takes no pushed authorization requests")
 	}
+	if config.Sign && config.Client.auth.requests == nil {
+		return nil, errors.New("rp: SignInConfig.Sign: the client has no Key")
+	}
 	redirect, err := url.Parse(config.RedirectURL)
 	if err != nil || redirect.Host == "" || redirect.Fragment != "" {
 		return nil, fmt.Errorf("rp: SignInConfig.RedirectURL %q is not an absolute URL", config.RedirectURL)
@@ -111,16 +118,29 @@ func (s *SignIn) StartWith(w http.ResponseWriter, r *http.Request, ask Ask) {
 		http.Error(w, http.StatusText(http.StatusInternalServerError), http.StatusInternalServerError)
 		return
 	}
-	query := s.authorizationRequest(state, pending, ask)
-	if s.config.Push {
-		var err error
-		if query, err = s.push(r.Context(), query); err != nil {
-			http.Error(w, http.StatusText(http.StatusBadGateway), http.StatusBadGateway)
-			return
-		}
+	query, err := s.prepare(r.Context(), s.authorizationRequest(state, pending, ask))
+	if err != nil {
+		http.Error(w, http.StatusText(http.StatusBadGateway), http.StatusBadGateway)
+		return
 	}
 	w.Header().Set("Cache-Control", "no-store")
 	http.Redirect(w, r, s.authorizeURL(query), http.StatusSeeOther)
+}
+
+// prepare signs and pushes a request as the configuration has it, and gives what the
+// browser carries.
+func (s *SignIn) prepare(ctx context.Context, request url.Values) (url.Values, error) {
+	if s.config.Sign {
+		object, err := s.config.Client.auth.requestObject(request)
+		if err != nil {
+			return nil, fmt.Errorf("rp: signing the authorization request: %w", err)
+		}
+		request = url.Values{"client_id": {s.config.Client.ID}, "request": {object}}
+	}
+	if s.config.Push {
+		return s.push(ctx, request)
+	}
+	return request, nil
 }
 
 // push leaves the request with the authorization server and gives what the browser

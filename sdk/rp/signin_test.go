@@ -328,6 +328,7 @@ func TestNewSignInRefuses(t *testing.T) {
 	for name, change := range map[string]func(*rp.SignInConfig){
 		"no client":              func(c *rp.SignInConfig) { c.Client = nil },
 		"a short key":            func(c *rp.SignInConfig) { c.CookieKey = c.CookieKey[:16] },
+		"no key to sign with":    func(c *rp.SignInConfig) { c.Sign = true },
 		"nowhere to push to":     func(c *rp.SignInConfig) { c.Push = true },
 		"no key":                 func(c *rp.SignInConfig) { c.CookieKey = nil },
 		"a relative address":     func(c *rp.SignInConfig) { c.RedirectURL = "/callback" },
