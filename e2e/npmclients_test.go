@@ -123,6 +123,7 @@ func TestOAuth4WebAPI(t *testing.T) {
 		"access token as RFC 9068 has it",
 		"userinfo",
 		"introspection",
+		"signed introspection",
 		"token exchange",
 		"token exchange for an ID token",
 		"client credentials with private_key_jwt",

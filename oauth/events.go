@@ -9,7 +9,8 @@ const (
 	TypSET    = "secevent+jwt" // RFC 8417 §2.3
 	TypLogout = "logout+jwt"   // OIDC Back-Channel Logout §2.4
 
-	TypAuthorizationResponse = "oauth-authz-resp+jwt" // ours: JARM names none, and it must be taken for nothing else
+	TypIntrospection         = "token-introspection+jwt" // RFC 9701 §5
+	TypAuthorizationResponse = "oauth-authz-resp+jwt"    // ours: JARM names none, and it must be taken for nothing else
 )
 
 // Scopes of the authorization server's own API for events.

@@ -23,6 +23,7 @@ type Metadata struct {
 	TokenEndpointAuthSigningAlgValuesSupported []string    `json:"token_endpoint_auth_signing_alg_values_supported"`
 	IntrospectionEndpointAuthMethodsSupported  []string    `json:"introspection_endpoint_auth_methods_supported,omitempty"`
 	IntrospectionEndpointAuthSigningAlgValues  []string    `json:"introspection_endpoint_auth_signing_alg_values_supported,omitempty"`
+	IntrospectionSigningAlgValuesSupported     []string    `json:"introspection_signing_alg_values_supported,omitempty"` // RFC 9701 §7
 	RevocationEndpointAuthMethodsSupported     []string    `json:"revocation_endpoint_auth_methods_supported,omitempty"`
 	RevocationEndpointAuthSigningAlgValues     []string    `json:"revocation_endpoint_auth_signing_alg_values_supported,omitempty"`
 	CodeChallengeMethodsSupported              []string    `json:"code_challenge_methods_supported"`

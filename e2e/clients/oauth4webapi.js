@@ -128,6 +128,17 @@ await step('introspection', async () => {
   assert.deepEqual(await introspect(market, first.access_token), { active: false })
 })
 
+await step('signed introspection', async () => {
+  const response = await oauth.introspectionRequest(as, pay.client, pay.authentication, first.access_token, {
+    requestJwtResponse: true,
+    ...plain,
+  })
+  const claims = await oauth.processIntrospectionResponse(as, pay.client, response)
+  await oauth.validateApplicationLevelSignature(as, response, plain)
+  assert.equal(claims.active, true)
+  assert.equal(claims.sub, subject)
+})
+
 await step('token exchange', async () => {
   const parameters = { subject_token: first.access_token, subject_token_type: accessToken, resource: told.marketAPI }
   const exchanged = await exchange(pay, parameters)

@@ -123,7 +123,7 @@ func TestWordsHaveOneSpelling(t *testing.T) {
 	for _, pair := range [][]string{{"response_type", "CODE"}, {"response_type", "code "}, {"response_type", "code code"}} {
 		suite.wantError(b, suite.open(b, pair...), usualState, "unsupported_response_type")
 	}
-	for _, pair := range [][]string{{"response_mode", "QUERY"}, {"response_mode", "form_post.jwt"}, {"prompt", "NONE"}, {"prompt", "none,login"}} {
+	for _, pair := range [][]string{{"response_mode", "QUERY"}, {"response_mode", "form_post.JWT"}, {"prompt", "NONE"}, {"prompt", "none,login"}} {
 		suite.wantError(b, suite.open(b, pair...), usualState, "invalid_request")
 	}
 }

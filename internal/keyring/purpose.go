@@ -21,6 +21,9 @@ const (
 
 	Response      Purpose = "response" // authorization responses (JARM §2.1)
 	ResponseRS256 Purpose = "response-rs256"
+
+	Introspection      Purpose = "introspection" // answers to introspection (RFC 9701 §5)
+	IntrospectionRS256 Purpose = "introspection-rs256"
 )
 
 // form is how the tokens of a purpose look, and whose keys sign them.
@@ -32,9 +35,8 @@ type form struct {
 }
 
 // forms lists the purposes in the order of the published key set. Each has keys
-// of its own but for logout tokens (OIDC Back-Channel Logout §2.4) and
-// authorization responses, which are signed with the keys of ID tokens; there the
-// typ alone tells them apart.
+// of its own but for logout tokens (OIDC Back-Channel Logout §2.4) and answers,
+// which are signed with the keys of ID tokens; there the typ alone tells them apart.
 func forms() []form {
 	return []form{
 		{Access, Access, jose.ES256, oauth.TypAccessToken},
@@ -47,6 +49,8 @@ func forms() []form {
 		{LogoutRS256, IDRS256, jose.RS256, oauth.TypLogout},
 		{Response, ID, jose.ES256, oauth.TypAuthorizationResponse},
 		{ResponseRS256, IDRS256, jose.RS256, oauth.TypAuthorizationResponse},
+		{Introspection, ID, jose.ES256, oauth.TypIntrospection},
+		{IntrospectionRS256, IDRS256, jose.RS256, oauth.TypIntrospection},
 	}
 }
 

@@ -2,7 +2,9 @@ package token
 
 import (
 	"errors"
+	"io"
 	"net/http"
+	"strings"
 
 	"github.com/sekisho-id/sekisho/internal/mint"
 	"github.com/sekisho-id/sekisho/internal/registry"
@@ -14,39 +16,66 @@ import (
 // not check tokens themselves. It reads no database. Whatever is wrong with a
 // token, and be it only that it is for somebody else, the answer is the same.
 func (d *Door) Introspect(w http.ResponseWriter, r *http.Request) {
-	answer, err := d.introspect(w, r)
+	asker, answer, err := d.introspect(w, r)
 	if err != nil {
 		d.refuse(w, r, err)
 		return
 	}
-	web.WriteRawJSON(w, http.StatusOK, appendIntrospection(nil, answer))
+	body := appendIntrospection(nil, answer)
+	if !asksForSigned(r) {
+		web.WriteRawJSON(w, http.StatusOK, body)
+		return
+	}
+	signed, err := d.Mint.Introspection(asker, body)
+	if err != nil {
+		d.refuse(w, r, err)
+		return
+	}
+	w.Header().Set("Content-Type", signedIntrospection)
+	w.Header().Set("Cache-Control", "no-store")
+	_, _ = io.WriteString(w, signed) // a client that has hung up is nobody's fault
 }
 
-func (d *Door) introspect(w http.ResponseWriter, r *http.Request) (*oauth.Introspection, error) {
+func (d *Door) introspect(w http.ResponseWriter, r *http.Request) (asker *registry.Client, answer *oauth.Introspection, err error) {
 	form, err := parsePost(w, r)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	asker, _, err := d.confidential(r, form, web.ClientIP(r, d.TrustProxy))
+	asker, _, err = d.confidential(r, form, web.ClientIP(r, d.TrustProxy))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := d.limits.takeIntrospection(asker); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	token := form.Get("token")
 	if token == "" {
-		return nil, oauth.Refuse(oauth.InvalidRequest, "The parameter token is missing.")
+		return nil, nil, oauth.Refuse(oauth.InvalidRequest, "The parameter token is missing.")
 	}
 	checked, err := d.Mint.Check(r.Context(), token)
 	if errors.Is(err, mint.ErrInvalid) {
 		web.Event(r.Context()).Set("inactive", err.Error())
-		return &oauth.Introspection{}, nil
+		return asker, &oauth.Introspection{}, nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return d.inTermsOf(asker, checked), nil
+	return asker, d.inTermsOf(asker, checked), nil
+}
+
+// signedIntrospection is the media type of a signed answer (RFC 9701 §4).
+const signedIntrospection = "application/" + oauth.TypIntrospection
+
+// asksForSigned reports whether the asker wants its answer signed.
+func asksForSigned(r *http.Request) bool {
+	for _, accept := range r.Header.Values("Accept") {
+		for media := range strings.SplitSeq(accept, ",") {
+			if media, _, _ = strings.Cut(media, ";"); strings.EqualFold(strings.TrimSpace(media), signedIntrospection) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // inTermsOf says what a token means to the asker: nothing, if it is not

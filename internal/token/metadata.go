@@ -46,6 +46,7 @@ func newMetadata(issuer string) web.Document {
 		TokenEndpointAuthSigningAlgValuesSupported: assertionAlgs,
 		IntrospectionEndpointAuthMethodsSupported:  confidential,
 		IntrospectionEndpointAuthSigningAlgValues:  assertionAlgs,
+		IntrospectionSigningAlgValuesSupported:     []string{"RS256", "ES256"}, // RFC 9701 §7
 		RevocationEndpointAuthMethodsSupported:     every,
 		RevocationEndpointAuthSigningAlgValues:     assertionAlgs,
 		CodeChallengeMethodsSupported:              []string{"S256"},
