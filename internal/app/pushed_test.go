@@ -222,3 +222,20 @@ func TestPushedRequestIsCompletedOnceInParallel(t *testing.T) {
 		t.Errorf("%d codes", codes)
 	}
 }
+
+// A third party that registers itself says so, too (RFC 9126 §6): its requests come
+// pushed or not at all.
+func TestRegisteredClientMustPushWhereItSaysSo(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	made := w.register(w.initialToken("partner"), reader("require_pushed_authorization_requests", true))
+	if a := w.ask(http.MethodGet, made.URI, made.Token, nil); !strings.Contains(a.body, `"require_pushed_authorization_requests":true`) {
+		t.Errorf("its metadata: %s", a.body)
+	}
+	rp := &relyingParty{w: w, id: made.ID, given: made.Secret, redirect: readerCallback}
+	b := w.signedIn()
+	rp.wantError(b, rp.open(b, pkce...), usualState, "invalid_request")
+	if page := rp.openPushed(b, rp.pushes(pkce...)); !page.has("consent-form") {
+		t.Errorf("%d %s", page.status, page.text("error-description"))
+	}
+}

@@ -44,6 +44,8 @@ func refusedMetadata(t *testing.T) map[string]struct {
 		"sector by address":           {metadata, []any{"sector_identifier_uri", "https://reader.test/sector"}},
 		"software statement":          {metadata, []any{"software_statement", "e30.e30.e30"}},
 		"request objects":             {metadata, []any{"request_object_signing_alg", "RS256"}},
+		"signed requests, no keys":    {metadata, []any{"require_signed_request_object", true}},
+		"pushed requests, no page":    {metadata, []any{"require_pushed_authorization_requests", true, "redirect_uris", nil, "grant_types", []string{"client_credentials"}}},
 		"request objects by address":  {metadata, []any{"request_uris", []string{"https://reader.test/request"}}},
 		"encrypted ID tokens":         {metadata, []any{"id_token_encrypted_response_alg", "RSA-OAEP"}},
 		"signed userinfo":             {metadata, []any{"userinfo_signed_response_alg", "RS256"}},

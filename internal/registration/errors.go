@@ -63,6 +63,7 @@ var names = map[string]string{
 	"auth":         "token_endpoint_auth_method",
 	"id_token_alg": "id_token_signed_response_alg",
 	"name":         "client_name",
+	"jar":          "require_signed_request_object",
 	"par":          "require_pushed_authorization_requests",
 	"type":         "application_type",
 	"cors_origins": "redirect_uris", // of which they are made

@@ -23,6 +23,7 @@ type metadata struct {
 	IDTokenAlg             string            `json:"id_token_signed_response_alg"`
 	JWKS                   json.RawMessage   `json:"jwks,omitempty"`
 	RequirePAR             bool              `json:"require_pushed_authorization_requests,omitempty"` // RFC 9126 §6
+	RequireJAR             bool              `json:"require_signed_request_object,omitempty"`         // RFC 9101 §10.5
 
 	Name             string `json:"client_name,omitempty"`
 	NameJa           string `json:"client_name#ja,omitempty"`
@@ -58,11 +59,11 @@ var serversOwn = []string{"registration_access_token", "registration_client_uri"
 // know. What else is not known here is passed over (RFC 7591 §2).
 var notOffered = []string{
 	"jwks_uri", "sector_identifier_uri", "software_statement",
-	"request_uris", "request_object_signing_alg", "request_object_encryption_alg", "request_object_encryption_enc", "require_signed_request_object",
+	"request_uris", "request_object_signing_alg", "request_object_encryption_alg", "request_object_encryption_enc",
 	"id_token_encrypted_response_alg", "id_token_encrypted_response_enc",
 	"userinfo_signed_response_alg", "userinfo_encrypted_response_alg", "userinfo_encrypted_response_enc",
 	"authorization_signed_response_alg", "authorization_encrypted_response_alg", "authorization_encrypted_response_enc",
-	"require_pushed_authorization_requests", "dpop_bound_access_tokens", "tls_client_certificate_bound_access_tokens",
+	"dpop_bound_access_tokens", "tls_client_certificate_bound_access_tokens",
 }
 
 // parse reads a body. What is left out has its default.
@@ -146,6 +147,9 @@ func (m *metadata) client() (*registry.GroupClient, error) {
 	if m.RequirePAR {
 		client.PAR = registry.PARRequired
 	}
+	if m.RequireJAR {
+		client.JAR = registry.JARRequired
+	}
 	return client, m.checkGrants(client)
 }
 
@@ -190,6 +194,7 @@ func describe(r registry.Registered) metadata {
 		SubjectType:              subjectPairwise,
 		IDTokenAlg:               c.IDTokenAlg,
 		RequirePAR:               c.PAR == registry.PARRequired,
+		RequireJAR:               c.JAR == registry.JARRequired,
 		JWKS:                     c.JWKS,
 		Name:                     c.Name.En,
 		NameJa:                   c.Name.Ja,
