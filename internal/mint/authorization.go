@@ -3,7 +3,6 @@ package mint
 import (
 	"encoding/json"
 
-	"github.com/sekisho-id/sekisho/internal/jose"
 	"github.com/sekisho-id/sekisho/internal/keyring"
 	"github.com/sekisho-id/sekisho/internal/registry"
 )
@@ -19,9 +18,5 @@ func (m *Mint) AuthorizationResponse(client *registry.Client, parameters map[str
 	if err != nil {
 		return "", err
 	}
-	purpose := keyring.ResponseRS256
-	if client.IDTokenAlg == jose.ES256 {
-		purpose = keyring.Response
-	}
-	return m.Keys.Sign(purpose, payload)
+	return m.Keys.Sign(chosen(client, keyring.Response, keyring.ResponseRS256), payload)
 }

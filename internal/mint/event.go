@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/sekisho-id/sekisho/internal/appendjson"
-	"github.com/sekisho-id/sekisho/internal/jose"
 	"github.com/sekisho-id/sekisho/internal/keyring"
 	"github.com/sekisho-id/sekisho/internal/registry"
 	"github.com/sekisho-id/sekisho/oauth"
@@ -77,10 +76,7 @@ func (m *Mint) EventID(publisher, receiver, eventID string) string {
 // event was fanned out, for the client whose stream it goes to: RS256, unless
 // the client has its ID tokens in ES256 (CAEP Interoperability Profile 1.0 §2.6).
 func (m *Mint) SignSET(client *registry.Client, claims []byte) (string, error) {
-	if client.IDTokenAlg == jose.ES256 {
-		return m.Keys.Sign(keyring.SET, claims)
-	}
-	return m.Keys.Sign(keyring.SETRS256, claims)
+	return m.Keys.Sign(chosen(client, keyring.SET, keyring.SETRS256), claims)
 }
 
 // LogoutToken tells a client that a session of one of its people has ended.
@@ -114,11 +110,7 @@ func (m *Mint) LogoutToken(t LogoutToken) (Issued, error) {
 	if err != nil {
 		return Issued{}, err
 	}
-	purpose := keyring.LogoutRS256
-	if t.Client.IDTokenAlg == jose.ES256 {
-		purpose = keyring.Logout
-	}
-	token, err := m.Keys.Sign(purpose, payload)
+	token, err := m.Keys.Sign(chosen(t.Client, keyring.Logout, keyring.LogoutRS256), payload)
 	if err != nil {
 		return Issued{}, err
 	}

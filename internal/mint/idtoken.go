@@ -54,7 +54,7 @@ func (m *Mint) IDToken(t IDToken) (Issued, error) {
 	if err != nil {
 		return Issued{}, err
 	}
-	token, err := m.Keys.Sign(idPurpose(t.Client.IDTokenAlg), payload)
+	token, err := m.Keys.Sign(chosen(t.Client, keyring.ID, keyring.IDRS256), payload)
 	if err != nil {
 		return Issued{}, err
 	}
@@ -80,12 +80,13 @@ func withMore(claims oauth.IDTokenClaims, more map[string]any) ([]byte, error) {
 	return append(payload, others[1:]...), nil
 }
 
-// idPurpose is the key that signs ID tokens of a client.
-func idPurpose(alg jose.Alg) keyring.Purpose {
-	if alg == jose.ES256 {
-		return keyring.ID
+// chosen is the purpose with the algorithm that a client chose for its ID tokens,
+// and so for all that is signed for it but access tokens.
+func chosen(client *registry.Client, es256, rs256 keyring.Purpose) keyring.Purpose {
+	if client.IDTokenAlg == jose.ES256 {
+		return es256
 	}
-	return keyring.IDRS256
+	return rs256
 }
 
 // accessTokenHash is at_hash: the left half of the hash that goes with the

@@ -3,7 +3,6 @@ package mint
 import (
 	"encoding/json"
 
-	"github.com/sekisho-id/sekisho/internal/jose"
 	"github.com/sekisho-id/sekisho/internal/keyring"
 	"github.com/sekisho-id/sekisho/internal/registry"
 )
@@ -20,9 +19,5 @@ func (m *Mint) Introspection(asker *registry.Client, answer []byte) (string, err
 	if err != nil {
 		return "", err
 	}
-	purpose := keyring.IntrospectionRS256
-	if asker.IDTokenAlg == jose.ES256 {
-		purpose = keyring.Introspection
-	}
-	return m.Keys.Sign(purpose, payload)
+	return m.Keys.Sign(chosen(asker, keyring.Introspection, keyring.IntrospectionRS256), payload)
 }

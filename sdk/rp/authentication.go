@@ -104,7 +104,7 @@ func (a *authentication) apply(header http.Header, form url.Values) error {
 // audience is the issuer alone, so that no other server can use it.
 func (a *authentication) assertion() (string, error) {
 	now := a.now()
-	claims, err := json.Marshal(map[string]any{
+	return compact(a.signer, map[string]any{
 		"iss": a.clientID,
 		"sub": a.clientID,
 		"aud": a.issuer,
@@ -112,14 +112,6 @@ func (a *authentication) assertion() (string, error) {
 		"exp": now.Add(assertionLife).Unix(),
 		"jti": rand.Text(),
 	})
-	if err != nil {
-		return "", err
-	}
-	signed, err := a.signer.Sign(claims)
-	if err != nil {
-		return "", err
-	}
-	return signed.CompactSerialize()
 }
 
 // requestLife is how long a signed authorization request may be used.
@@ -138,11 +130,16 @@ func (a *authentication) requestObject(request url.Values) (string, error) {
 			claims[name] = values[0]
 		}
 	}
+	return compact(a.requests, claims)
+}
+
+// compact is a signed token with these claims.
+func compact(signer jose.Signer, claims map[string]any) (string, error) {
 	payload, err := json.Marshal(claims)
 	if err != nil {
 		return "", err
 	}
-	signed, err := a.requests.Sign(payload)
+	signed, err := signer.Sign(payload)
 	if err != nil {
 		return "", err
 	}
