@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -32,6 +33,7 @@ type Config struct {
 type Registry struct {
 	config  Config
 	current atomic.Pointer[state]
+	loading sync.Mutex // one at a time, or an older state could take the place of a newer one
 	replays *replays
 	decoy   decoy
 }
@@ -169,6 +171,8 @@ func (r *Registry) write(ctx context.Context, tx *db.Tx, group *Group, next revi
 
 // load builds the snapshot of the newest document and swaps it.
 func (r *Registry) load(ctx context.Context) error {
+	r.loading.Lock()
+	defer r.loading.Unlock()
 	var held revision
 	var sectors map[string]Sector
 	var registered []Registered
