@@ -66,7 +66,16 @@ func known(text string) chromedp.Action[chromedp.Void] {
 	return chromedp.WaitReady(`//*[@id="ids"][contains(., "` + text + `")]`)
 }
 
-func press(id string) chromedp.Action[chromedp.Void] { return chromedp.Click(chromedp.ID(id)) }
+// press presses a button and waits until the page it leads to has taken the place
+// of this one: the page is live, so what the button caused may be seen before.
+func press(id string) chromedp.Action[chromedp.Void] {
+	return func(ctx context.Context, _ *chromedp.Target) (chromedp.Void, error) {
+		if _, err := chromedp.Run(ctx, chromedp.Evaluate[string](`document.documentElement.dataset.pressed = "pressed"`)); err != nil {
+			return chromedp.Void{}, err
+		}
+		return chromedp.Void{}, chromedp.Do(ctx, chromedp.Click(chromedp.ID(id)), chromedp.WaitReady(`html:not([data-pressed])`))
+	}
+}
 
 func TestPageInChromium(t *testing.T) {
 	t.Parallel()
