@@ -55,6 +55,13 @@ func (a *Actor) Chain() []string {
 	return chain
 }
 
+// Confirmation is a cnf claim: the key that the sender of a token must hold
+// (RFC 7800 §3.1). One of the two is set.
+type Confirmation struct {
+	JKT string `json:"jkt,omitempty"`      // of a DPoP key (RFC 9449 §6.1)
+	X5T string `json:"x5t#S256,omitempty"` // of a client certificate (RFC 8705 §3.1)
+}
+
 // AccessTokenClaims are the claims of an access token (RFC 9068 §2.2). Times
 // are unix seconds. In service context Subject equals ClientID; in user context
 // it is the person's pairwise subject in the client's sector.
@@ -72,6 +79,8 @@ type AccessTokenClaims struct {
 	AMR       []string `json:"amr,omitempty"`
 	SessionID string   `json:"sid,omitempty"`
 	Actor     *Actor   `json:"act,omitempty"`
+
+	Confirmation *Confirmation `json:"cnf,omitempty"` // of a sender-constrained token
 }
 
 // ServiceContext reports whether the token speaks for the client itself and
@@ -119,7 +128,7 @@ type Introspection struct {
 	Actor           *Actor   `json:"act,omitempty"`
 	NotBefore       int64    `json:"nbf,omitempty"`
 
-	// Confirmation is the cnf claim of a sender-constrained token (RFC 7800
-	// §3.1, RFC 8705 §3.2). Who cannot check the proof must refuse the token.
-	Confirmation json.RawMessage `json:"cnf,omitempty"`
+	// Confirmation is of a sender-constrained token (RFC 8705 §3.2, RFC 9449 §6.2).
+	// Who cannot check the proof must refuse the token.
+	Confirmation *Confirmation `json:"cnf,omitempty"`
 }

@@ -22,6 +22,9 @@ const (
 	InvalidToken            Code = "invalid_token"             // RFC 6750 §3.1
 	InsufficientScope       Code = "insufficient_scope"        // RFC 6750 §3.1
 
+	InvalidDPoPProof Code = "invalid_dpop_proof" // RFC 9449 §5
+	UseDPoPNonce     Code = "use_dpop_nonce"     // RFC 9449 §8
+
 	InvalidAuthorizationDetails Code = "invalid_authorization_details" // RFC 9396 §5
 
 	LoginRequired            Code = "login_required"                    // OIDC Core §3.1.2.6

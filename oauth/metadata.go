@@ -38,6 +38,7 @@ type Metadata struct {
 	RequestParameterSupported                  bool        `json:"request_parameter_supported"`
 	RequestURIParameterSupported               bool        `json:"request_uri_parameter_supported"` // true where absent (OIDC Discovery §3), so always written
 	AuthorizationResponseISSParameterSupported bool        `json:"authorization_response_iss_parameter_supported"`
+	DPoPSigningAlgValuesSupported              []string    `json:"dpop_signing_alg_values_supported,omitempty"` // RFC 9449 §5.1
 	AuthorizationDetailsTypesSupported         []string    `json:"authorization_details_types_supported,omitempty"`
 	BackChannelLogoutSupported                 bool        `json:"backchannel_logout_supported,omitempty"`
 	BackChannelLogoutSessionSupported          bool        `json:"backchannel_logout_session_supported,omitempty"`

@@ -29,7 +29,14 @@ const AssertionJWTBearer = "urn:ietf:params:oauth:client-assertion-type:jwt-bear
 // Token kinds in token_type members.
 const (
 	Bearer        = "Bearer" // RFC 6750
+	DPoP          = "DPoP"   // RFC 9449 §5
 	NotApplicable = "N_A"    // RFC 8693 §2.2.1, for tokens that are no access tokens
+)
+
+// Headers of proofs of possession (RFC 9449 §4.1, §8).
+const (
+	HeaderDPoP      = "DPoP"
+	HeaderDPoPNonce = "Dpop-Nonce" // as net/http writes DPoP-Nonce; names of headers have no case
 )
 
 // JWT types in the typ header, so that no token can stand in for another kind.

@@ -25,6 +25,7 @@ type relyingParty struct {
 	inBody   bool   // client_secret_post instead of client_secret_basic
 	mode     string
 	redirect string
+	prover   *prover // holds a key and proves it; nil for none
 }
 
 const suiteCallback = "https://suite.test/test/a/sekisho/callback"
@@ -152,6 +153,9 @@ func (rp *relyingParty) post(path string, pairs ...string) answer {
 		rp.w.t.Fatal(err)
 	}
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	if rp.prover != nil {
+		rp.prover.prove(r, "")
+	}
 	if !rp.inBody {
 		r.SetBasicAuth(url.QueryEscape(rp.id), url.QueryEscape(rp.secret()))
 	}
@@ -209,7 +213,7 @@ func (rp *relyingParty) wantTokens(a answer) tokens {
 		rp.w.t.Fatalf("token response %d %v %s", a.status, a.header, a.body)
 	}
 	got := decode[tokens](rp.w.t, a.body)
-	if !strings.EqualFold(got.TokenType, "Bearer") || got.ExpiresIn < 1 || got.ExpiresIn > 31_536_000 || got.AccessToken == "" {
+	if !strings.EqualFold(got.TokenType, rp.tokenType()) || got.ExpiresIn < 1 || got.ExpiresIn > 31_536_000 || got.AccessToken == "" {
 		rp.w.t.Errorf("token response %+v", got)
 	}
 	wantUnguessable(rp.w.t, "access token", got.AccessToken)

@@ -43,6 +43,8 @@ const (
 // character that the form encoding of RFC 6749 §2.3.1 changes.
 var secrets = map[string]string{
 	"suite.basic":    "a-secret-of-suite-basic-of-more-than-32-characters",
+	"suite.bound":    "the secret of the client whose tokens are bound",
+	"bank.backend":   "a-secret-of-bank-backend-of-more-than-32-characters",
 	"suite.pushing":  "the secret of the client that pushes its requests",
 	"suite.second":   `100% of: a+b c/d=e&f;g,"h" and more than 32 of them`,
 	"suite.post":     "a-secret-of-suite-post-of-more-than-32-characters",

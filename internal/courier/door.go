@@ -76,18 +76,18 @@ func (c *Courier) receiver(w http.ResponseWriter, r *http.Request, scopes ...str
 // caller checks the bearer token. The group is asked by the doors above, since
 // it may have changed since the token was issued.
 func (c *Courier) caller(w http.ResponseWriter, r *http.Request, scopes ...string) (call, error) {
-	token, err := web.BearerToken(r)
+	sent, err := web.AccessToken(r)
 	if err != nil {
 		return call{}, err
 	}
-	checked, err := c.Mint.Check(r.Context(), token)
+	checked, err := c.Mint.CheckSent(w, r, sent)
 	if err != nil {
 		return call{}, err
 	}
 	web.Event(r.Context()).Set("client", checked.Claims().ClientID)
 	client, err := c.Mint.ServiceCaller(checked, scopes...)
 	if err != nil {
-		web.ChallengeScope(w, err, scopes[0])
+		web.ChallengeScope(w, r, err, scopes[0])
 		return call{}, err
 	}
 	return call{Request: r, w: w, client: client, group: c.Registry.Current()}, nil

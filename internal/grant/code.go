@@ -47,6 +47,7 @@ func (g *Grants) Authorize(ctx context.Context, tx *db.Tx, a Authorization) (cod
 		grantID:     granted.ID,
 		redirectURI: a.RedirectURI,
 		challenge:   a.Challenge,
+		key:         a.Key,
 		expiresAt:   expires,
 	})
 	if err != nil {
@@ -102,7 +103,7 @@ func (g *Grants) redeem(ctx context.Context, tx *db.Tx, r Redemption) (*Grant, s
 	granted.ExpiresAt = now.Add(g.life.AccessToken)
 	var refreshToken string
 	if r.Refresh {
-		if refreshToken, err = g.startFamily(ctx, tx, granted, now); err != nil {
+		if refreshToken, err = g.startFamily(ctx, tx, granted, r.Key); err != nil {
 			return nil, "", err
 		}
 	}
@@ -124,6 +125,8 @@ func (c *codeRow) checkBearer(granted *Grant, r Redemption) Refusal {
 		return ErrRedirectURI
 	case !verifies(c.challenge, r.Verifier):
 		return ErrVerifier
+	case c.key != "" && c.key != r.Key: // RFC 9449 §10
+		return ErrKey
 	}
 	return ""
 }

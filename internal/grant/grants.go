@@ -90,6 +90,7 @@ const (
 	ErrWrongClient Refusal = "it was issued to another client"
 	ErrRedirectURI Refusal = "redirect_uri is not the one of the authorization request"
 	ErrVerifier    Refusal = "code_verifier does not match the code_challenge of the authorization request"
+	ErrKey         Refusal = "it is bound to a key, and the request proves possession of none or of another"
 	ErrSpent       Refusal = "the code was used before, so what it gave has been revoked"
 	ErrReused      Refusal = "the refresh token was replaced before, so its whole family has been revoked"
 	ErrExpired     Refusal = "it has expired"
@@ -160,6 +161,7 @@ type Authorization struct {
 	Offline       bool // offline_access is among the scopes
 	RedirectURI   string
 	Challenge     string // PKCE S256; empty only for clients that may do without
+	Key           string // thumbprint of the key that the code is bound to (RFC 9449 §10); empty for none
 	Nonce         string
 	Claims        string
 	ExactAuthTime bool
@@ -173,7 +175,8 @@ type Redemption struct {
 	ClientID    string
 	RedirectURI string
 	Verifier    string
-	Refresh     bool // make the first refresh token
+	Key         string // thumbprint of the key that the sender has proved to hold; empty for none
+	Refresh     bool   // make the first refresh token
 	Check       func(*Grant) error
 }
 
@@ -182,7 +185,8 @@ type Redemption struct {
 type RefreshRequest struct {
 	Token    string
 	ClientID string
-	Rotate   bool // public clients; confidential ones keep their token
+	Key      string // as in Redemption
+	Rotate   bool   // public clients; confidential ones keep their token
 	Check    func(*Grant) error
 }
 

@@ -41,13 +41,16 @@ func successorBox(token string) (*secret.Box, error) {
 	return secret.NewBox(secret.Derive([]byte(token), "refresh token successor", secret.KeySize))
 }
 
-// startFamily makes the first refresh token of a grant.
-func (g *Grants) startFamily(ctx context.Context, tx *db.Tx, granted *Grant, now time.Time) (string, error) {
+// startFamily makes the first refresh token of a grant, bound to the key if there
+// is one.
+func (g *Grants) startFamily(ctx context.Context, tx *db.Tx, granted *Grant, key string) (string, error) {
+	now := g.now()
 	name := refreshPrefix + base64.RawURLEncoding.EncodeToString(secret.Bytes(familyBytes))
 	token := secret.Token(name)
 	family := familyRow{
 		id:         secret.Hash(name),
 		newestHash: secret.Hash(token),
+		key:        key,
 		endsAt:     now.Add(g.life.RefreshAbsolute),
 	}
 	family.expiresAt = g.idleEnd(family, now)
@@ -83,6 +86,9 @@ func (g *Grants) refresh(ctx context.Context, tx *db.Tx, r RefreshRequest, id []
 	if granted.ClientID != r.ClientID { // RFC 6749 §6
 		return nil, "", g.refuseAndEnd(ctx, tx, granted, ErrWrongClient)
 	}
+	if !family.mayBeUsedWith(r) {
+		return nil, "", g.refuse(ctx, tx, granted, ErrKey)
+	}
 	if err := g.checkAlive(ctx, tx, granted); err != nil {
 		return nil, "", err
 	}
@@ -112,6 +118,12 @@ func (g *Grants) refresh(ctx context.Context, tx *db.Tx, r RefreshRequest, id []
 		return nil, "", err
 	}
 	return granted, answer.token, g.recordGrant(ctx, tx, granted, audit.Record{Event: answer.event, Reason: "refresh_token"})
+}
+
+// mayBeUsedWith asks for the key of a bound family (RFC 9449 §5). A confidential
+// client proves itself, and may use a new key.
+func (f *familyRow) mayBeUsedWith(r RefreshRequest) bool {
+	return f.key == "" || f.key == r.Key || !r.Rotate && r.Key != ""
 }
 
 // keepGrant keeps the row of a grant at least until a time. It is moved by whole

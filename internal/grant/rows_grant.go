@@ -173,28 +173,31 @@ type codeRow struct {
 	grantID     int64
 	redirectURI string
 	challenge   string
+	key         string
 	expiresAt   time.Time
 	used        bool
 }
 
 func insertCode(ctx context.Context, tx *db.Tx, c codeRow) error {
-	_, err := tx.Exec(ctx, `INSERT INTO authorization_code (hash, grant_id, redirect_uri, challenge, expires_at, used_at)
-		VALUES ($1, $2, $3, $4, $5, NULL)`, c.hash, c.grantID, c.redirectURI, c.challenge, db.Millis(c.expiresAt))
+	_, err := tx.Exec(ctx, `INSERT INTO authorization_code (hash, grant_id, redirect_uri, challenge, bound_key, expires_at, used_at)
+		VALUES ($1, $2, $3, $4, $5, $6, NULL)`, c.hash, c.grantID, c.redirectURI, c.challenge, nullable(c.key), db.Millis(c.expiresAt))
 	return err
 }
 
-const grantOfCode = `SELECT ` + grantColumnsOf + `, c.redirect_uri, c.challenge, c.expires_at, c.used_at
+const grantOfCode = `SELECT ` + grantColumnsOf + `, c.redirect_uri, c.challenge, c.bound_key, c.expires_at, c.used_at
 	FROM authorization_code c JOIN access_grant g ON g.id = c.grant_id WHERE c.hash = $1`
 
 // takeCode loads a code and its grant. ErrUnknown if there is none.
 func takeCode(ctx context.Context, tx *db.Tx, hash []byte) (*codeRow, *Grant, error) {
 	c := codeRow{hash: hash}
 	var expires int64
+	var key sql.NullString
 	var used sql.NullInt64
-	g, err := takeGrant(ctx, tx, grantOfCode, hash, &c.redirectURI, &c.challenge, &expires, &used)
+	g, err := takeGrant(ctx, tx, grantOfCode, hash, &c.redirectURI, &c.challenge, &key, &expires, &used)
 	if err != nil {
 		return nil, nil, err
 	}
+	c.key = key.String
 	c.grantID, c.expiresAt, c.used = g.ID, db.Time(expires), used.Valid
 	return &c, g, nil
 }
@@ -206,12 +209,16 @@ func useCode(ctx context.Context, tx *db.Tx, hash []byte, now time.Time) (bool, 
 	return n == 1, err
 }
 
+// nullable is a text that rows of an earlier version do not have.
+func nullable(text string) sql.NullString { return sql.NullString{String: text, Valid: text != ""} }
+
 // familyRow is a row of refresh_family.
 type familyRow struct {
 	id           []byte
 	newestHash   []byte
 	previousHash []byte
 	sealedNewest []byte
+	key          string
 	rotatedAt    time.Time
 	repeats      int
 	expiresAt    time.Time
@@ -219,25 +226,26 @@ type familyRow struct {
 }
 
 func insertFamily(ctx context.Context, tx *db.Tx, grantID int64, f familyRow) error {
-	_, err := tx.Exec(ctx, `INSERT INTO refresh_family (id, grant_id, newest_hash, repeats, expires_at, ends_at)
-		VALUES ($1, $2, $3, 0, $4, $5)`, f.id, grantID, f.newestHash, db.Millis(f.expiresAt), db.Millis(f.endsAt))
+	_, err := tx.Exec(ctx, `INSERT INTO refresh_family (id, grant_id, newest_hash, bound_key, repeats, expires_at, ends_at)
+		VALUES ($1, $2, $3, $4, 0, $5, $6)`, f.id, grantID, f.newestHash, nullable(f.key), db.Millis(f.expiresAt), db.Millis(f.endsAt))
 	return err
 }
 
-const grantOfFamily = `SELECT ` + grantColumnsOf + `, f.newest_hash, f.previous_hash, f.sealed_newest, f.rotated_at,
+const grantOfFamily = `SELECT ` + grantColumnsOf + `, f.newest_hash, f.previous_hash, f.sealed_newest, f.bound_key, f.rotated_at,
 	f.repeats, f.expires_at, f.ends_at FROM refresh_family f JOIN access_grant g ON g.id = f.grant_id WHERE f.id = $1`
 
 // takeFamily loads a family and its grant. ErrUnknown if there is none.
 func takeFamily(ctx context.Context, tx *db.Tx, id []byte) (*familyRow, *Grant, error) {
 	f := familyRow{id: id}
+	var key sql.NullString
 	var rotated sql.NullInt64
 	var expires, ends int64
 	g, err := takeGrant(ctx, tx, grantOfFamily, id,
-		&f.newestHash, &f.previousHash, &f.sealedNewest, &rotated, &f.repeats, &expires, &ends)
+		&f.newestHash, &f.previousHash, &f.sealedNewest, &key, &rotated, &f.repeats, &expires, &ends)
 	if err != nil {
 		return nil, nil, err
 	}
-	f.rotatedAt = db.Time(rotated.Int64)
+	f.key, f.rotatedAt = key.String, db.Time(rotated.Int64)
 	f.expiresAt, f.endsAt = db.Time(expires), db.Time(ends)
 	return &f, g, nil
 }

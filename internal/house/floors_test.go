@@ -37,6 +37,7 @@ var floors = map[string]int{
 	"internal/secret":     1,
 	"internal/jose":       1,
 	"internal/appendjson": 1,
+	"internal/dpop":       1,
 
 	"oauth":             0,
 	"internal/outgoing": 0,
@@ -51,8 +52,8 @@ var across = map[[2]string]string{
 // outside are the packages that stand beside the house and see only its public
 // side: what each may import of ours.
 var outside = map[string][]string{
-	"sdk/rp":                  {"oauth", "sdk/internal/issuer", "sdk/internal/cache"},
-	"sdk/rs":                  {"oauth", "sdk/rp", "sdk/internal/issuer", "sdk/internal/cache", "sdk/internal/tracing"},
+	"sdk/rp":                  {"oauth", "internal/dpop", "sdk/internal/issuer", "sdk/internal/cache"},
+	"sdk/rs":                  {"oauth", "internal/dpop", "sdk/rp", "sdk/internal/issuer", "sdk/internal/cache", "sdk/internal/tracing"},
 	"sdk/event":               {"oauth", "sdk/rp", "sdk/rs", "sdk/internal/issuer", "sdk/internal/cache", "internal/outgoing"},
 	"sdk/internal/issuer":     {"oauth", "sdk/internal/tracing"}, // metadata and keys, for both sides
 	"sdk/internal/tracing":    {},

@@ -16,6 +16,7 @@ type ServiceToken struct {
 	Audience oauth.Audience
 	Scopes   oauth.Scopes
 	Opaque   bool
+	Bound    *oauth.Confirmation // to the key of its sender; nil for a bearer token
 }
 
 // UserToken is an access token that a client gets for a person.
@@ -27,9 +28,10 @@ type UserToken struct {
 	Opaque   bool
 	SignIn   SignIn
 	Grant    int64
-	Root     int64        // the chain's first token; zero starts a chain
-	Actor    *oauth.Actor // only after an exchange (RFC 8693 §4.1)
-	NotAfter time.Time    // latest exp; zero means the usual life
+	Root     int64               // the chain's first token; zero starts a chain
+	Actor    *oauth.Actor        // only after an exchange (RFC 8693 §4.1)
+	NotAfter time.Time           // latest exp; zero means the usual life
+	Bound    *oauth.Confirmation // as in ServiceToken
 }
 
 // SignIn is how and when the person signed in, as tokens tell it.
@@ -67,6 +69,8 @@ func (m *Mint) ServiceToken(t ServiceToken) (Issued, error) {
 		ID:        m.seal(Reference{Root: root}),
 		ClientID:  t.Client.ID,
 		Scope:     t.Scopes,
+
+		Confirmation: t.Bound,
 	}, root, t.Opaque)
 }
 
@@ -92,6 +96,8 @@ func (m *Mint) UserToken(t UserToken) (Issued, error) {
 		ACR:       t.SignIn.ACR,
 		AMR:       t.SignIn.AMR,
 		Actor:     t.Actor,
+
+		Confirmation: t.Bound,
 	}
 	if t.SignIn.Session != nil {
 		claims.SessionID = m.Pairwise.SessionID(sector, *t.SignIn.Session)

@@ -56,6 +56,27 @@ func appendClaims(b []byte, c *oauth.AccessTokenClaims) []byte {
 		b = append(b, `,"act":`...)
 		b = AppendActor(b, c.Actor)
 	}
+	if c.Confirmation != nil {
+		b = append(b, `,"cnf":`...)
+		b = AppendConfirmation(b, c.Confirmation)
+	}
+	return append(b, '}')
+}
+
+// AppendConfirmation writes a cnf claim.
+func AppendConfirmation(b []byte, c *oauth.Confirmation) []byte {
+	b = append(b, '{')
+	if c.JKT != "" {
+		b = append(b, `"jkt":`...)
+		b = appendjson.String(b, c.JKT)
+	}
+	if c.X5T != "" {
+		if c.JKT != "" {
+			b = append(b, ',')
+		}
+		b = append(b, `"x5t#S256":`...)
+		b = appendjson.String(b, c.X5T)
+	}
 	return append(b, '}')
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/sekisho-id/sekisho/internal/dpop"
 	"github.com/sekisho-id/sekisho/internal/grant"
 	"github.com/sekisho-id/sekisho/internal/keyring"
 	"github.com/sekisho-id/sekisho/internal/pairwise"
@@ -53,6 +54,7 @@ type Mint struct {
 	references cipher.Block
 	opaque     *secret.Box
 	eventIDs   []byte // key of EventID
+	nonces     dpop.Nonces
 	decoy      *decoy
 }
 
@@ -70,5 +72,5 @@ func New(c Config) (*Mint, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Mint{Config: c, references: references, opaque: opaque, eventIDs: c.Keys.Secret("event id"), decoy: decoy}, nil
+	return &Mint{Config: c, references: references, opaque: opaque, eventIDs: c.Keys.Secret("event id"), nonces: dpop.Nonces{Key: c.Keys.Secret("dpop nonce")}, decoy: decoy}, nil
 }

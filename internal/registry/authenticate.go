@@ -137,7 +137,7 @@ func (r *Registry) checkAssertion(ctx context.Context, credentials Credentials) 
 	if err := assertion.check(client.ID, credentials.Audiences, now); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrAssertion, err)
 	}
-	if err := r.useOnce(ctx, client, assertion, now); err != nil {
+	if err := r.useOnce(ctx, client, use{client.ID, idOf(client.ID, assertion.ID), assertion.expires()}); err != nil {
 		return nil, err
 	}
 	return client, nil

@@ -106,6 +106,7 @@ func (b *builder) addSubsystem(name string) error {
 			Audience:  declared.Resource.Audience,
 			Scopes:    declared.Resource.Scopes,
 			Opaque:    declared.Resource.Opaque,
+			Bound:     declared.Resource.Bound,
 		}
 		b.addResource(subsystem.Resource)
 	}
@@ -162,6 +163,8 @@ func newClient(subsystem *Subsystem, id string, declared *GroupClient) (*Client,
 		CORSOrigins:            declared.CORSOrigins,
 		PARRequired:            declared.PAR == PARRequired,
 		JARRequired:            declared.JAR == JARRequired,
+		DPoPRequired:           declared.SenderConstraint == ConstraintDPoP || declared.SenderConstraint == constraintDPoPNonce,
+		DPoPNonce:              declared.SenderConstraint == constraintDPoPNonce,
 		PKCEOptional:           declared.PKCE == pkceOptional,
 		OncePerReplica:         declared.Assertions == assertionsOncePerReplica,
 		IDTokenAlg:             jose.Alg(declared.IDTokenAlg),
@@ -212,6 +215,7 @@ func (b *builder) addEdge(call GroupCall) error {
 		Service:          call.Service,
 		ThirdPartyChains: call.ThirdPartyChains,
 		RequireGrant:     call.RequireGrant,
+		Bound:            call.Bound || to.Resource.Bound,
 	}
 	for _, user := range call.User {
 		edge.User = append(edge.User, UserScope(user))

@@ -23,6 +23,7 @@ var (
 	pkceChoices      = []string{pkceRequired, pkceOptional}
 	parChoices       = []string{parOptional, PARRequired}
 	jarChoices       = []string{jarOptional, JARRequired}
+	constraints      = []string{constraintNone, ConstraintDPoP, constraintDPoPNonce}
 	assertionChoices = []string{assertionsOnce, assertionsOncePerReplica}
 )
 
@@ -62,6 +63,9 @@ func (c clientCheck) checkAll() {
 	}
 	if c.JAR != "" {
 		c.oneOf("jar", c.JAR, jarChoices)
+	}
+	if c.SenderConstraint != "" {
+		c.oneOf("sender_constraint", c.SenderConstraint, constraints)
 	}
 	if c.Assertions != "" {
 		c.oneOf("assertions", c.Assertions, assertionChoices)

@@ -55,6 +55,8 @@ type Client struct {
 	PKCEOptional           bool     // never true for a public client
 	PARRequired            bool     // it must push its authorization requests (RFC 9126)
 	JARRequired            bool     // it must sign them (RFC 9101)
+	DPoPRequired           bool     // its tokens are bound to a key that it proves to hold (RFC 9449)
+	DPoPNonce              bool     // and its proofs hold a nonce of ours
 	IDTokenAlg             jose.Alg // RS256 or ES256
 	FormerSubject          bool     // it wants former_sub after its sector was re-keyed
 	Rate                   int      // token requests a second

@@ -143,6 +143,9 @@ func (d differ) diffResource(name string, before, after *GroupResource) {
 		if after.Opaque {
 			d.other(name, "Access tokens for %s are opaque.", name)
 		}
+		if after.Bound {
+			d.other(name, "Access tokens for %s are bound to a key of the caller.", name)
+		}
 		return
 	case after == nil:
 		d.loss(name, "%s can no longer be called: there are no tokens for %s any more.", name, before.Audience)
@@ -165,6 +168,13 @@ func (d differ) diffResource(name string, before, after *GroupResource) {
 	if before.Opaque != after.Opaque {
 		form := map[bool]string{true: "opaque", false: "JWTs"}
 		d.other(name, "Access tokens for %s are %s (were %s).", name, form[after.Opaque], form[before.Opaque])
+	}
+	switch {
+	case before.Bound == after.Bound:
+	case after.Bound:
+		d.loss(name, "Access tokens for %s must be bound to a key of the caller: who proves to hold none gets no more.", name)
+	default:
+		d.gain(name, "Access tokens for %s need not be bound to a key of the caller any more.", name)
 	}
 }
 

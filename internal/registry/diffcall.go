@@ -34,6 +34,7 @@ func (d differ) diffCalls() {
 		e.diffUser()
 		e.diffService()
 		e.diffChains(had, has)
+		e.diffBound(had, has)
 		e.diffConversion(had, has)
 	}
 }
@@ -116,6 +117,18 @@ func (e edgeDiff) diffChains(had, has bool) {
 		e.gain(e.about, "Chains that a third party began may go on from %s to %s.", e.after.From, e.after.To)
 	case had:
 		e.loss(e.about, "Chains that a third party began end before %s: %s may no longer carry them on.", e.after.To, e.after.From)
+	}
+}
+
+func (e edgeDiff) diffBound(had, has bool) {
+	switch {
+	case !has || had && e.before.Bound == e.after.Bound:
+	case e.after.Bound && had:
+		e.loss(e.about, "Tokens of %s for %s must be bound to a key that it proves to hold: without a proof it gets no more.", e.after.From, e.after.To)
+	case e.after.Bound:
+		e.other(e.about, "Tokens of %s for %s are bound to a key that it proves to hold.", e.after.From, e.after.To)
+	case had:
+		e.gain(e.about, "Tokens of %s for %s need not be bound to a key any more.", e.after.From, e.after.To)
 	}
 }
 

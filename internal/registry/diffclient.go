@@ -34,6 +34,9 @@ func (d differ) diffClient(id string, before, after *GroupClient) {
 	if was, is := cmp.Or(before.JAR, jarOptional), cmp.Or(after.JAR, jarOptional); was != is {
 		d.other(id, "Signed authorization requests are %s for %s (were %s).", is, id, was)
 	}
+	if was, is := cmp.Or(before.SenderConstraint, constraintNone), cmp.Or(after.SenderConstraint, constraintNone); was != is {
+		d.other(id, "Tokens of %s %s (before: %s).", id, constraintWords[is], constraintWords[was])
+	}
 	if before.IDTokenAlg != after.IDTokenAlg {
 		d.other(id, "ID tokens for %s are signed with %s (were with %s).", id, after.IDTokenAlg, before.IDTokenAlg)
 	}
@@ -55,6 +58,13 @@ func (d differ) diffClient(id string, before, after *GroupClient) {
 	if before.Name != after.Name {
 		d.other(id, "%s is called %s (was %s).", id, words(after.Name), words(before.Name))
 	}
+}
+
+// constraintWords say what becomes of the tokens of a client.
+var constraintWords = map[string]string{
+	constraintNone:      "need not be bound to a key",
+	ConstraintDPoP:      "are bound to a key that it proves to hold (DPoP)",
+	constraintDPoPNonce: "are bound to a key that it proves to hold (DPoP) with a nonce of this server",
 }
 
 // diffRegistered says what becomes of clients that a subsystem registered itself
@@ -81,6 +91,9 @@ func comes(id string, c *GroupClient) string {
 	}
 	if c.JAR == JARRequired {
 		sentence += ", must sign its authorization requests"
+	}
+	if constraint := cmp.Or(c.SenderConstraint, constraintNone); constraint != constraintNone {
+		sentence += ", has tokens that " + constraintWords[constraint]
 	}
 	if c.PKCE == pkceOptional {
 		sentence += ", need not send PKCE"

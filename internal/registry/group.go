@@ -33,6 +33,7 @@ type GroupResource struct {
 	Audience string          `json:"audience" jsonschema:"description=The URI that names the API in tokens: absolute\\, no fragment\\, unique in the group."`
 	Scopes   map[string]Text `json:"scopes" jsonschema:"description=Its scopes\\, each with the words a person reads when asked for consent."`
 	Opaque   bool            `json:"opaque,omitempty" jsonschema:"description=Access tokens for it are opaque and can be checked by introspection only."`
+	Bound    bool            `json:"bound,omitempty" jsonschema:"description=Access tokens for it are given only bound to a key that the caller proves to hold."`
 }
 
 // GroupClient is one OAuth client. SecretFile and JWKSFile are of the file
@@ -52,6 +53,7 @@ type GroupClient struct {
 	CORSOrigins            []string `json:"cors_origins,omitempty" jsonschema:"description=Origins from which a browser may call the token endpoint. Public clients only. Default for spa: the origins of its redirect_uris."`
 	PAR                    string   `json:"par,omitempty" jsonschema:"enum=optional,enum=required,description=required: authorization requests of this client are pushed (RFC 9126) and others refused. Default: optional."`
 	JAR                    string   `json:"jar,omitempty" jsonschema:"enum=optional,enum=required,description=required: authorization requests of this client are signed (RFC 9101) and others refused. Default: optional."`
+	SenderConstraint       string   `json:"sender_constraint,omitempty" jsonschema:"enum=none,enum=dpop,enum=dpop_with_nonce,description=dpop: every token of this client is bound to a key that it proves to hold (RFC 9449)\\, and requests without a proof are refused. dpop_with_nonce: and each proof holds a nonce of this server. A proof sent without being asked for binds the token too. Default: none."`
 	PKCE                   string   `json:"pkce,omitempty" jsonschema:"enum=required,enum=optional,description=optional only for foreign software that cannot send it\\, and never for a public client. Default: required."`
 	IDTokenAlg             string   `json:"id_token_alg,omitempty" jsonschema:"enum=RS256,enum=ES256,description=How its ID tokens are signed. Default: RS256."`
 	FormerSubject          bool     `json:"former_sub,omitempty" jsonschema:"description=After its sector was re-keyed\\, ID tokens and logout tokens name the former subject\\, too\\, as former_sub\\, while former subjects are taken."`
@@ -75,6 +77,7 @@ type GroupCall struct {
 	User             []GroupUser `json:"user,omitempty" jsonschema:"description=Scopes for a person."`
 	Service          []string    `json:"service,omitempty" jsonschema:"description=Scopes for the caller itself."`
 	ThirdPartyChains bool        `json:"third_party_chains,omitempty" jsonschema:"description=A chain of calls that a third party began may go on here."`
+	Bound            bool        `json:"bound,omitempty" jsonschema:"description=Tokens for this call are given only bound to a key that the caller proves to hold."`
 	RequireGrant     bool        `json:"require_grant,omitempty" jsonschema:"description=Identifiers are converted only for people who have used the caller. Always so for a third party."`
 }
 

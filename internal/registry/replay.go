@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sekisho-id/sekisho/internal/db"
+	"github.com/sekisho-id/sekisho/internal/dpop"
 )
 
 // Bounds of the memory of used assertions. A client may have as many alive as
@@ -18,30 +19,43 @@ const (
 	sweepLate  = time.Minute      // that a row outlives its assertion: clocks of replicas differ
 )
 
-// assertionID stands for the jti of a client.
+// assertionID stands for the jti of a client's assertion, or of a proof by its key.
 type assertionID [16]byte
 
-func idOf(client *Client, jti string) assertionID {
-	sum := sha256.Sum256([]byte(client.ID + "\x00" + jti)) // a client id has no NUL
+func idOf(owner, jti string) assertionID {
+	sum := sha256.Sum256([]byte(owner + "\x00" + jti)) // neither a client id nor a thumbprint has a NUL
 	return assertionID(sum[:16])
 }
 
-// useOnce marks an assertion as used, or says that it was used before: here, and
-// unless the client was declared to be content with that, at any replica.
-func (r *Registry) useOnce(ctx context.Context, client *Client, a *assertion, now time.Time) error {
-	id := idOf(client, a.ID)
-	if err := r.replays.take(client, id, a.expires(), now); err != nil || client.OncePerReplica {
+// UseProof marks a DPoP proof of the client as used (RFC 9449 §11.1), as assertions
+// are. ErrReplayed says that it was used before. Whoever can sign with the key is its
+// owner, so the same jti by two keys is two proofs.
+func (r *Registry) UseProof(ctx context.Context, client *Client, proof *dpop.Proof) error {
+	return r.useOnce(ctx, client, use{client.ID + " dpop", idOf("dpop "+proof.Thumbprint, proof.ID), proof.Expires})
+}
+
+// use is the use of an assertion or a proof.
+type use struct {
+	share   string // whose of the bounded memory it takes a part of
+	id      assertionID
+	expires time.Time
+}
+
+// useOnce marks an assertion or a proof as used, or says that it was used before:
+// here, and unless the client was declared to be content with that, at any replica.
+func (r *Registry) useOnce(ctx context.Context, client *Client, u use) error {
+	if err := r.replays.take(client, u, r.config.Now()); err != nil || client.OncePerReplica {
 		return err
 	}
 	var first bool
 	err := r.config.DB.Update(ctx, func(tx *db.Tx) (err error) {
-		first, err = useAssertion(ctx, tx, id, a.expires())
+		first, err = useAssertion(ctx, tx, u.id, u.expires)
 		return err
 	})
 	switch {
 	case err != nil:
-		r.replays.giveBack(client, id) // whoever is told to come again may do so
-		return fmt.Errorf("registry: use an assertion: %w", err)
+		r.replays.giveBack(u) // whoever is told to come again may do so
+		return fmt.Errorf("registry: use an assertion or a proof: %w", err)
 	case !first:
 		return ErrReplayed
 	}
@@ -53,7 +67,7 @@ func (r *Registry) useOnce(ctx context.Context, client *Client, a *assertion, no
 type replays struct {
 	mu      sync.Mutex
 	slots   map[int64]*slot // by the slot in which they expire
-	held    map[string]int  // assertions alive, by client id
+	held    map[string]int  // assertions and proofs alive, by share
 	total   int
 	horizon int64 // slots before this one are forgotten
 }
@@ -69,8 +83,8 @@ func newReplays() *replays {
 }
 
 // take marks an assertion as used, or says that it was used before.
-func (r *replays) take(client *Client, id assertionID, expires, now time.Time) error {
-	index := slotOf(expires)
+func (r *replays) take(client *Client, u use, now time.Time) error {
+	index := slotOf(u.expires)
 
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -80,11 +94,11 @@ func (r *replays) take(client *Client, id assertionID, expires, now time.Time) e
 	}
 	// The same jti may come again with another exp, so every slot is asked.
 	for _, s := range r.slots {
-		if _, used := s.seen[id]; used {
+		if _, used := s.seen[u.id]; used {
 			return ErrReplayed
 		}
 	}
-	if r.total >= maxReplays || r.held[client.ID] >= maxAlive(client) {
+	if r.total >= maxReplays || r.held[u.share] >= maxAlive(client) {
 		return fmt.Errorf("%w: client %s", ErrAssertionsFull, client.ID)
 	}
 	s := r.slots[index]
@@ -92,22 +106,22 @@ func (r *replays) take(client *Client, id assertionID, expires, now time.Time) e
 		s = &slot{seen: map[assertionID]struct{}{}, held: map[string]int{}}
 		r.slots[index] = s
 	}
-	s.seen[id] = struct{}{}
-	s.held[client.ID]++
-	r.held[client.ID]++
+	s.seen[u.id] = struct{}{}
+	s.held[u.share]++
+	r.held[u.share]++
 	r.total++
 	return nil
 }
 
 // giveBack makes an assertion that was taken unused again.
-func (r *replays) giveBack(client *Client, id assertionID) {
+func (r *replays) giveBack(u use) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, s := range r.slots {
-		if _, taken := s.seen[id]; taken {
-			delete(s.seen, id)
-			s.held[client.ID]--
-			r.held[client.ID]--
+		if _, taken := s.seen[u.id]; taken {
+			delete(s.seen, u.id)
+			s.held[u.share]--
+			r.held[u.share]--
 			r.total--
 			return
 		}
@@ -124,9 +138,9 @@ func (r *replays) forget(present int64) {
 		if index >= present {
 			continue
 		}
-		for client, n := range s.held {
-			if r.held[client] -= n; r.held[client] <= 0 {
-				delete(r.held, client)
+		for share, n := range s.held {
+			if r.held[share] -= n; r.held[share] <= 0 {
+				delete(r.held, share)
 			}
 		}
 		r.total -= len(s.seen)
@@ -136,7 +150,7 @@ func (r *replays) forget(present int64) {
 
 func slotOf(t time.Time) int64 { return t.UnixNano() / int64(replaySlot) }
 
-// maxAlive is how many assertions of a client can be alive at its rate.
+// maxAlive is how many assertions, or proofs, of a client can be alive at its rate.
 func maxAlive(client *Client) int {
 	return client.Burst + client.Rate*int(assertionLife/time.Second)
 }

@@ -33,6 +33,13 @@ const (
 	jarOptional = "optional"
 )
 
+// Ways in which the tokens of a client are bound to a key of its own.
+const (
+	constraintNone      = "none"
+	ConstraintDPoP      = "dpop"
+	constraintDPoPNonce = "dpop_with_nonce"
+)
+
 // clientID joins the names. The dot, which neither a name nor a pairwise
 // subject has, keeps the two kinds of sub apart (RFC 9068 §5).
 func clientID(subsystem, client string) string { return subsystem + "." + client }

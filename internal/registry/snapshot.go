@@ -36,6 +36,7 @@ type Resource struct {
 	Audience  string
 	Scopes    map[string]Text
 	Opaque    bool // access tokens for it are opaque
+	Bound     bool // and bound to a key of the caller
 
 	names oauth.Scopes // the scopes, sorted
 }
@@ -69,6 +70,7 @@ type Edge struct {
 	User             []UserScope // by scope
 	Service          []string    // sorted
 	ThirdPartyChains bool        // chains begun by a third party may pass
+	Bound            bool        // tokens for it are bound to a key
 	RequireGrant     bool        // subjects are converted only for people who have a grant at From
 }
 

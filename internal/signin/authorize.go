@@ -38,6 +38,7 @@ var checks = []check{
 	{"no authorization details", "RFC 9396 §5", checkDetails},
 	{"response_type", "RFC 6749 §3.1.1", checkResponseType},
 	{"PKCE", "RFC 7636 §4.3, §4.4.1, RFC 9700 §2.1.1", checkPKCE},
+	{"key of the tokens", "RFC 9449 §10", readKey},
 	{"prompt", "OIDC Core §3.1.2.1, Initiating User Registration §4", readPrompt},
 	{"max_age", "OIDC Core §3.1.2.1", readMaxAge},
 	{"nonce", "OIDC Core §3.1.2.1", readNonce},
@@ -64,8 +65,9 @@ func (e redirected) Unwrap() error { return e.error }
 
 // origin is how a request came here.
 type origin struct {
-	pushed bool // by the client itself
-	signed bool // as a request object
+	pushed bool   // by the client itself
+	signed bool   // as a request object
+	key    string // of the DPoP proof that it came with (RFC 9449 §10.1)
 }
 
 // asking is an authorization request while it is checked.

@@ -1,6 +1,7 @@
 package signin
 
 import (
+	"cmp"
 	"context"
 	"strings"
 
@@ -152,6 +153,20 @@ func checkPKCE(_ context.Context, a *asking) error {
 		return oauth.Refuse(oauth.InvalidRequest, "The code_challenge must be 43 base64url characters, the SHA-256 of the code_verifier.")
 	}
 	a.request.Challenge = challenge
+	return nil
+}
+
+// readKey reads to which key the code, and the tokens for it, shall be bound. A
+// pushed request may say so by its proof, too; both must say the same.
+func readKey(_ context.Context, a *asking) error {
+	key := a.get("dpop_jkt")
+	switch {
+	case key != "" && !validChallenge(key): // a thumbprint has the same form
+		return oauth.Refuse(oauth.InvalidRequest, "The dpop_jkt must be 43 base64url characters, the SHA-256 thumbprint of the key.")
+	case key != "" && a.key != "" && key != a.key:
+		return oauth.Refuse(oauth.InvalidDPoPProof, "The dpop_jkt is not the thumbprint of the key of the DPoP proof.")
+	}
+	a.request.Key = cmp.Or(a.key, key)
 	return nil
 }
 

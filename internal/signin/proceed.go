@@ -144,7 +144,7 @@ func (d *Door) finish(w http.ResponseWriter, r *http.Request, f *flow) (answer, 
 		}
 		code, err = d.Grants.Authorize(ctx, tx, grant.Authorization{
 			Session: f.session, ClientID: f.client.ID, Scopes: f.scopes, Offline: f.offline(),
-			RedirectURI: f.request.RedirectURI, Challenge: f.request.Challenge,
+			RedirectURI: f.request.RedirectURI, Challenge: f.request.Challenge, Key: f.request.Key,
 			Nonce: f.request.Nonce, Claims: f.request.Claims, ExactAuthTime: f.request.ExactTime,
 		})
 		return err

@@ -22,9 +22,10 @@ const (
 )
 
 // Push checks an authorization request of an authenticated client as /authorize
-// does, and keeps it (RFC 9126 §2.1). The error is an *oauth.Error where the
+// does, and keeps it (RFC 9126 §2.1). key is the thumbprint of the DPoP key that the
+// client has proved to hold, empty for none. The error is an *oauth.Error where the
 // request is wrong.
-func (d *Door) Push(ctx context.Context, client *registry.Client, values url.Values) (requestURI string, life time.Duration, err error) {
+func (d *Door) Push(ctx context.Context, client *registry.Client, values url.Values, key string) (requestURI string, life time.Duration, err error) {
 	if values.Has("request_uri") {
 		return "", 0, oauth.Refuse(oauth.InvalidRequest, "A pushed request holds the parameters themselves, and no request_uri (RFC 9126 section 2.1).")
 	}
@@ -36,7 +37,7 @@ func (d *Door) Push(ctx context.Context, client *registry.Client, values url.Val
 		return "", 0, err
 	}
 	inner.Set("client_id", client.ID)
-	request, err := d.parse(ctx, inner, origin{pushed: true, signed: signed})
+	request, err := d.parse(ctx, inner, origin{pushed: true, signed: signed, key: key})
 	if err != nil {
 		return "", 0, err
 	}

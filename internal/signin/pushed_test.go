@@ -23,7 +23,7 @@ func TestPushedRequestsGo(t *testing.T) {
 		_, _, err := b.door.Push(t.Context(), client, url.Values{
 			"redirect_uri": {"https://a.example/cb"}, "response_type": {"code"}, "scope": {"openid"},
 			"code_challenge": {challenge}, "code_challenge_method": {"S256"},
-		})
+		}, "")
 		if err != nil {
 			t.Fatal(err)
 		}

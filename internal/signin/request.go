@@ -34,6 +34,7 @@ type Request struct {
 	Scope     []string `json:"scope,omitempty"`
 	Resources []string `json:"resources,omitempty"`
 	Challenge string   `json:"code_challenge,omitempty"`
+	Key       string   `json:"dpop_jkt,omitempty"` // that its code is bound to
 	Nonce     string   `json:"nonce,omitempty"`
 	Claims    string   `json:"claims,omitempty"` // as it was sent
 

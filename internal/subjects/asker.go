@@ -32,18 +32,18 @@ func (d *Door) checkAsker(w http.ResponseWriter, r *http.Request, needed right) 
 	if err := web.AllowMethods(w, r, http.MethodPost); err != nil {
 		return nil, err
 	}
-	token, err := web.BearerToken(r)
+	sent, err := web.AccessToken(r)
 	if err != nil {
 		return nil, err
 	}
-	checked, err := d.Mint.Check(r.Context(), token)
+	checked, err := d.Mint.CheckSent(w, r, sent)
 	if err != nil {
 		return nil, err
 	}
 	web.Event(r.Context()).Set("client", checked.Claims().ClientID)
 	asker, err := d.Mint.ServiceCaller(checked, needed.scope)
 	if err != nil {
-		web.ChallengeScope(w, err, needed.scope)
+		web.ChallengeScope(w, r, err, needed.scope)
 		return nil, err
 	}
 	// The scenario is asked again: the group may have changed since the token was

@@ -24,7 +24,7 @@ func (d *Door) clientCredentials(_ context.Context, c call) (answer, error) {
 		return answer{}, err
 	}
 	issued, err := d.Mint.ServiceToken(mint.ServiceToken{
-		Client: c.client, Audience: target.audience, Scopes: target.scopes, Opaque: target.opaque,
+		Client: c.client, Audience: target.audience, Scopes: target.scopes, Opaque: target.opaque, Bound: c.bound,
 	})
 	if err != nil {
 		return answer{}, err
@@ -32,7 +32,7 @@ func (d *Door) clientCredentials(_ context.Context, c call) (answer, error) {
 	return answer{
 		response: oauth.TokenResponse{
 			AccessToken: issued.Token,
-			TokenType:   oauth.Bearer,
+			TokenType:   tokenType(c.bound),
 			ExpiresIn:   issued.ExpiresIn(),
 			Scope:       target.scopes,
 		},
@@ -62,7 +62,7 @@ func (c call) serviceTarget() (target, error) {
 	}
 	switch {
 	case len(found) == 1:
-		return join(found)
+		return c.join(found)
 	case len(found) > 1:
 		return target{}, refuse(oauth.InvalidTarget, "%s may call several resources; say with the resource parameter which one this token is for.",
 			c.client.Subsystem.Name)
@@ -92,7 +92,7 @@ func (c call) namedServiceTarget() (target, error) {
 			return target{}, err
 		}
 	}
-	return join(parts)
+	return c.join(parts)
 }
 
 // serviceParts lists what the client may have in service context. The API of the

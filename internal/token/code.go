@@ -23,6 +23,7 @@ func (d *Door) code(ctx context.Context, c call) (answer, error) {
 		ClientID:    c.client.ID,
 		RedirectURI: c.redirectURI,
 		Verifier:    c.verifier,
+		Key:         c.key(),
 		Refresh:     true,
 		Check: func(given *grant.Grant) (err error) {
 			target, err = c.grantTarget(stillAllowed(c.group, c.client, given.Scopes))

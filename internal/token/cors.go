@@ -18,7 +18,7 @@ func (d *Door) crossOrigin(w http.ResponseWriter, r *http.Request, methods strin
 	known := origin != "" && browserOrigin(d.Registry.Current(), origin)
 	if known {
 		header.Set("Access-Control-Allow-Origin", origin)
-		header.Set("Access-Control-Expose-Headers", "WWW-Authenticate, Retry-After, X-Request-Id")
+		header.Set("Access-Control-Expose-Headers", "WWW-Authenticate, DPoP-Nonce, Retry-After, X-Request-Id")
 		header.Set("Cross-Origin-Resource-Policy", "cross-origin")
 	}
 	if r.Method != http.MethodOptions {
@@ -26,7 +26,7 @@ func (d *Door) crossOrigin(w http.ResponseWriter, r *http.Request, methods strin
 	}
 	if known {
 		header.Set("Access-Control-Allow-Methods", methods)
-		header.Set("Access-Control-Allow-Headers", "Authorization, Content-Type")
+		header.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, DPoP")
 		header.Set("Access-Control-Max-Age", "600")
 	}
 	w.WriteHeader(http.StatusNoContent)

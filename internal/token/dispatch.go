@@ -32,7 +32,7 @@ func (d *Door) Token(w http.ResponseWriter, r *http.Request) {
 	web.WriteRawJSON(w, http.StatusOK, appendResponse(nil, response))
 }
 
-// token takes every token request through the same five phases.
+// token takes every token request through the same six phases.
 func (d *Door) token(w http.ResponseWriter, r *http.Request) (*oauth.TokenResponse, error) {
 	ctx := r.Context()
 
@@ -53,14 +53,18 @@ func (d *Door) token(w http.ResponseWriter, r *http.Request) (*oauth.TokenRespon
 	}
 
 	// 3. Dispatch: is the grant known, and the client's scenario allowed it.
-	// 4. The grant's own function.
+	// 4. Possession: to which key the tokens are bound.
+	// 5. The grant's own function.
 	var ans answer
 	run, err := d.dispatch(c)
+	if err == nil {
+		c.bound, err = d.Mint.Possession(w, r, c.client)
+	}
 	if err == nil {
 		ans, err = run(ctx, c)
 	}
 
-	// 5. Audit, refusals too; then it may be written. What cannot be recorded is
+	// 6. Audit, refusals too; then it may be written. What cannot be recorded is
 	// not answered.
 	if err := d.record(ctx, c, ans, err); err != nil {
 		return nil, err
@@ -120,14 +124,14 @@ func (d *Door) record(ctx context.Context, c call, ans answer, err error) error 
 }
 
 // refusedRecord is the record of a refusal. It is empty where nothing was
-// decided or the decision has been recorded already: a failure of the server, or a
-// code or refresh token that the grant room refused.
+// decided or the decision has been recorded already: a failure of the server, a nonce
+// to come again with, or a code or refresh token that the grant room refused.
 func refusedRecord(c call, err error) audit.Record {
 	var refusal *oauth.Error
 	var ended grant.Refusal
 	var over pairwise.OverBudget
 	if errors.As(err, &ended) && !errors.Is(ended, grant.ErrUnknown) || !errors.As(refusalOf(err), &refusal) ||
-		refusal.Code == oauth.TemporarilyUnavailable && !errors.As(err, &over) {
+		refusal.Code == oauth.TemporarilyUnavailable && !errors.As(err, &over) || refusal.Code == oauth.UseDPoPNonce {
 		return audit.Record{}
 	}
 	event := audit.TokenRefused

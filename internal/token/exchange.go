@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sekisho-id/sekisho/internal/audit"
+	"github.com/sekisho-id/sekisho/internal/dpop"
 	"github.com/sekisho-id/sekisho/internal/mint"
 	"github.com/sekisho-id/sekisho/internal/registry"
 	"github.com/sekisho-id/sekisho/oauth"
@@ -64,6 +65,9 @@ func (d *Door) subject(ctx context.Context, c call) (*mint.User, error) {
 	case checked.User == nil:
 		return nil, oauth.Refuse(oauth.InvalidRequest, "The subject_token is in service context; only a token of a person can be exchanged.")
 	}
+	if err := c.checkSubjectProof(checked.User.Claims.Confirmation, d.Now()); err != nil {
+		return nil, err
+	}
 	own := c.client.Subsystem.Resource
 	if own == nil || !checked.User.Claims.Audience.Has(own.Audience) {
 		return nil, refuse(oauth.InvalidRequest, "The subject_token is not addressed to %s; a service can exchange only tokens it was called with.",
@@ -78,6 +82,29 @@ func (d *Door) subject(ctx context.Context, c call) (*mint.User, error) {
 			c.client.Subsystem.Name)
 	}
 	return checked.User, nil
+}
+
+// checkSubjectProof asks for the proof that a bound subject token came with, so that a
+// copy of the token alone is worth nothing here either. The asker has received it
+// and hands it on; for which request it was made is for the asker to know, which
+// checked it then.
+func (c call) checkSubjectProof(bound *oauth.Confirmation, now time.Time) error {
+	switch {
+	case bound == nil:
+		return nil
+	case bound.JKT == "":
+		return oauth.Refuse(oauth.InvalidRequest, "The subject_token is bound to a certificate. Only its holder can prove that, and only to the service that it calls.")
+	case c.subjectTokenProof == "":
+		return oauth.Refuse(oauth.InvalidRequest, "The subject_token is bound to a key; send the DPoP proof that it came with as subject_token_proof.")
+	}
+	thumbprint, err := dpop.CheckSeen(c.subjectTokenProof, c.subjectToken, now)
+	if err != nil {
+		return refuse(oauth.InvalidRequest, "The subject_token_proof is refused: %s.", dpop.Reason(err))
+	}
+	if thumbprint != bound.JKT {
+		return oauth.Refuse(oauth.InvalidRequest, "The subject_token_proof is of another key than the one that the subject_token is bound to.")
+	}
+	return nil
 }
 
 // refuseActor refuses an actor token: here the actor is always the client that
@@ -115,7 +142,7 @@ func (d *Door) exchangeForAccess(c call, subject *mint.User, actor *oauth.Actor)
 		return answer{}, err
 	}
 	issued, err := d.Mint.UserToken(mint.UserToken{
-		Client: c.client, Who: subject.Who, Audience: target.audience, Scopes: target.scopes, Opaque: target.opaque,
+		Client: c.client, Who: subject.Who, Audience: target.audience, Scopes: target.scopes, Opaque: target.opaque, Bound: c.bound,
 		SignIn: signInOf(subject), Grant: subject.Grant, Root: subject.Root,
 		Actor: actor, NotAfter: time.Unix(subject.Claims.ExpiresAt, 0),
 	})
@@ -126,7 +153,7 @@ func (d *Door) exchangeForAccess(c call, subject *mint.User, actor *oauth.Actor)
 		response: oauth.TokenResponse{
 			AccessToken:     issued.Token,
 			IssuedTokenType: oauth.TokenTypeAccess,
-			TokenType:       oauth.Bearer,
+			TokenType:       tokenType(c.bound),
 			ExpiresIn:       issued.ExpiresIn(),
 			Scope:           target.scopes,
 		},
@@ -201,7 +228,7 @@ func (c call) exchangeTarget(subject *mint.User, actor *oauth.Actor) (target, er
 				c.client.Subsystem.Name, edges[i].To.Name)
 		}
 	}
-	return join(parts)
+	return c.join(parts)
 }
 
 // exchangeEdges finds an edge for each resource named by resource (its URI) or

@@ -95,12 +95,14 @@ func (d *Door) inTermsOf(asker *registry.Client, checked mint.Checked) *oauth.In
 		IssuedAt:  claims.IssuedAt,
 		ID:        claims.ID,
 		ClientID:  claims.ClientID,
-		TokenType: oauth.Bearer,
+		TokenType: tokenType(claims.Confirmation),
 		AuthTime:  claims.AuthTime,
 		ACR:       claims.ACR,
 		AMR:       claims.AMR,
 		SessionID: claims.SessionID,
 		Actor:     claims.Actor,
+
+		Confirmation: claims.Confirmation,
 	}
 	for _, scope := range claims.Scope {
 		if own.HasScope(scope) {

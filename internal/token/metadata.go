@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 
+	"github.com/sekisho-id/sekisho/internal/dpop"
 	"github.com/sekisho-id/sekisho/internal/web"
 	"github.com/sekisho-id/sekisho/oauth"
 )
@@ -61,6 +62,7 @@ func newMetadata(issuer string) web.Document {
 		RequestParameterSupported:                  true,
 		RequestURIParameterSupported:               false,
 		AuthorizationResponseISSParameterSupported: true,
+		DPoPSigningAlgValuesSupported:              dpop.Algorithms,
 		AuthorizationDetailsTypesSupported:         []string{oauth.DetailEvent}, // RFC 9396 §10
 		BackChannelLogoutSupported:                 true,                        // OIDC Back-Channel Logout §2.1
 		BackChannelLogoutSessionSupported:          true,

@@ -38,14 +38,14 @@ func (d *Door) personAnswer(ctx context.Context, c call, a authorized) (answer, 
 	}
 	access, err := d.Mint.UserToken(mint.UserToken{
 		Client: c.client, Who: given.Ref, Audience: target.audience, Scopes: target.scopes,
-		Opaque: target.opaque, SignIn: lasting, Grant: given.ID,
+		Opaque: target.opaque, SignIn: lasting, Grant: given.ID, Bound: c.bound,
 	})
 	if err != nil {
 		return answer{}, err
 	}
 	response := oauth.TokenResponse{
 		AccessToken:  access.Token,
-		TokenType:    oauth.Bearer,
+		TokenType:    tokenType(c.bound),
 		ExpiresIn:    access.ExpiresIn(),
 		RefreshToken: a.refreshToken,
 		Scope:        target.scopes,

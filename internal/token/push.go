@@ -11,8 +11,9 @@ import (
 )
 
 // Push checks and keeps an authorization request of a client. It is the door of the
-// browser that knows what such a request must be.
-type Push func(ctx context.Context, client *registry.Client, values url.Values) (requestURI string, life time.Duration, err error)
+// browser that knows what such a request must be. key is the thumbprint of the DPoP
+// key that the client has proved to hold, empty for none.
+type Push func(ctx context.Context, client *registry.Client, values url.Values, key string) (requestURI string, life time.Duration, err error)
 
 // pushed is the answer to a pushed request (RFC 9126 §2.2).
 type pushed struct {
@@ -46,6 +47,10 @@ func (d *Door) push(w http.ResponseWriter, r *http.Request) (pushed, error) {
 	if err := d.limits.takeToken(client); err != nil {
 		return pushed{}, err
 	}
-	requestURI, life, err := d.Push(r.Context(), client, form)
+	key, err := d.Mint.PushedKey(w, r, client)
+	if err != nil {
+		return pushed{}, err
+	}
+	requestURI, life, err := d.Push(r.Context(), client, form, key)
 	return pushed{requestURI, int64(life / time.Second)}, err
 }

@@ -18,6 +18,7 @@ func (d *Door) refresh(ctx context.Context, c call) (answer, error) {
 	given, successor, err := d.Grants.Refresh(ctx, grant.RefreshRequest{
 		Token:    c.refreshToken,
 		ClientID: c.client.ID,
+		Key:      c.key(),
 		Rotate:   c.client.Public(),
 		Check: func(given *grant.Grant) (err error) {
 			target, err = c.grantTarget(stillAllowed(c.group, c.client, given.Scopes))

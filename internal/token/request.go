@@ -25,6 +25,7 @@ type request struct {
 
 	subjectToken       string // RFC 8693 §2.1
 	subjectTokenType   oauth.TokenType
+	subjectTokenProof  string // ours: the DPoP proof that the subject token came with
 	actorToken         string
 	actorTokenType     oauth.TokenType
 	requestedTokenType oauth.TokenType
@@ -40,6 +41,23 @@ type call struct {
 	client *registry.Client
 	group  *registry.Snapshot
 	source netip.Addr
+	bound  *oauth.Confirmation // to what its tokens are bound; nil for bearer tokens
+}
+
+// key is the thumbprint of the key that the tokens are bound to; empty for none.
+func (c call) key() string {
+	if c.bound == nil {
+		return ""
+	}
+	return c.bound.JKT
+}
+
+// tokenType is the token_type of an access token with this cnf (RFC 9449 §5).
+func tokenType(bound *oauth.Confirmation) string {
+	if bound != nil && bound.JKT != "" {
+		return oauth.DPoP
+	}
+	return oauth.Bearer
 }
 
 // parseRequest reads a token request (RFC 6749 §3.2). The form is given back
@@ -71,6 +89,7 @@ func parseRequest(w http.ResponseWriter, r *http.Request) (request, url.Values, 
 
 		subjectToken:       form.Get("subject_token"),
 		subjectTokenType:   oauth.TokenType(form.Get("subject_token_type")),
+		subjectTokenProof:  form.Get("subject_token_proof"),
 		actorToken:         form.Get("actor_token"),
 		actorTokenType:     oauth.TokenType(form.Get("actor_token_type")),
 		requestedTokenType: oauth.TokenType(form.Get("requested_token_type")),

@@ -87,9 +87,9 @@ func appendIntrospection(b []byte, i *oauth.Introspection) []byte {
 		b = mint.AppendActor(b, i.Actor)
 	}
 	b = appendNumber(b, `,"nbf":`, i.NotBefore)
-	if len(i.Confirmation) > 0 {
+	if i.Confirmation != nil {
 		b = append(b, `,"cnf":`...)
-		b = append(b, i.Confirmation...) // JSON already
+		b = mint.AppendConfirmation(b, i.Confirmation)
 	}
 	return append(b, '}')
 }

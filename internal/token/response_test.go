@@ -70,7 +70,7 @@ func TestIntrospectionsAreEncodingJSON(t *testing.T) {
 			introspection.Actor = &oauth.Actor{Subject: text.Draw(t, "act"), Actor: introspection.Actor}
 		}
 		if rapid.Bool().Draw(t, "confirmed") {
-			introspection.Confirmation = json.RawMessage(`{"jkt":"0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}`)
+			introspection.Confirmation = &oauth.Confirmation{JKT: "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}
 		}
 		same(t, token.AppendIntrospection(nil, introspection), introspection)
 	})

@@ -25,9 +25,12 @@ type part struct {
 // where it would say more than was given: where a scope given at one of them
 // is also the name of a scope of another that was not given there, the other
 // could not tell.
-func join(parts []part) (target, error) {
+func (c call) join(parts []part) (target, error) {
 	var t target
 	for _, p := range parts {
+		if err := c.mayBeBearer(p.resource); err != nil {
+			return target{}, err
+		}
 		t.audience = append(t.audience, p.resource.Audience)
 		for _, scope := range p.scopes {
 			if !t.scopes.Has(scope) {
@@ -58,6 +61,20 @@ func join(parts []part) (target, error) {
 	}
 	t.opaque = opaque > 0
 	return t, nil
+}
+
+// mayBeBearer refuses a token that is bound to no key where the edge to a resource
+// demands one that is.
+func (c call) mayBeBearer(resource *registry.Resource) error {
+	if c.bound != nil || resource.Subsystem == nil {
+		return nil
+	}
+	edge, ok := c.group.Edge(c.client.Subsystem, resource.Subsystem)
+	if ok && !edge.Bound {
+		return nil
+	}
+	return refuse(oauth.InvalidRequest, "Tokens of %s for %s are given only bound to a key; send a DPoP proof with the request.",
+		c.client.Subsystem.Name, word(resource.Audience))
 }
 
 // grantTarget picks what of a person's grant one access token is for.
@@ -93,7 +110,7 @@ func (c call) grantTarget(granted map[string]oauth.Scopes) (target, error) {
 		return target{}, oauth.Refuse(oauth.InvalidGrant,
 			"Nothing of what was granted is allowed by the group any more; sign the person in again.")
 	}
-	return join(parts)
+	return c.join(parts)
 }
 
 // namedTarget is the target of the resources that a request names.
@@ -113,7 +130,7 @@ func (c call) namedTarget(granted, wanted map[string]oauth.Scopes) (target, erro
 		}
 		parts = append(parts, part{resource, wanted[audience]})
 	}
-	return join(parts)
+	return c.join(parts)
 }
 
 // narrow keeps of what was granted the scopes that are asked for, all if none

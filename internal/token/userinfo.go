@@ -35,12 +35,12 @@ func (d *Door) Userinfo(w http.ResponseWriter, r *http.Request) {
 }
 
 func (d *Door) userinfo(w http.ResponseWriter, r *http.Request) (map[string]any, error) {
-	token, err := bearerToken(w, r)
+	sent, err := accessToken(w, r)
 	if err != nil {
 		return nil, err
 	}
 	ctx := r.Context()
-	user, err := d.signedInUser(ctx, w, token)
+	user, err := d.signedInUser(w, r, sent)
 	if err != nil {
 		return nil, err
 	}
@@ -61,39 +61,40 @@ func (d *Door) userinfo(w http.ResponseWriter, r *http.Request) (map[string]any,
 	return answer, err
 }
 
-// bearerToken finds the access token of a request, in the header or in the form
+// accessToken finds the access token of a request, in the header or in the form
 // of a POST (RFC 6750 §2). One in the URL does not count, and two are refused.
-func bearerToken(w http.ResponseWriter, r *http.Request) (string, error) {
+func accessToken(w http.ResponseWriter, r *http.Request) (web.SentToken, error) {
 	if r.Method != http.MethodGet && r.Method != http.MethodPost {
 		w.Header().Set("Allow", "GET, POST")
-		return "", &oauth.Error{
+		return web.SentToken{}, &oauth.Error{
 			Code: oauth.InvalidRequest, Status: http.StatusMethodNotAllowed,
 			Description: "This endpoint takes GET and POST requests only.",
 		}
 	}
-	var tokens []string
+	var tokens []web.SentToken
 	for _, header := range r.Header.Values("Authorization") {
 		scheme, token, _ := strings.Cut(header, " ")
-		if !strings.EqualFold(scheme, oauth.Bearer) {
-			return "", web.NoToken // RFC 6750 §3.1: for an unsupported scheme no error code
+		proved := strings.EqualFold(scheme, oauth.DPoP)
+		if !proved && !strings.EqualFold(scheme, oauth.Bearer) {
+			return web.SentToken{}, web.NoToken // RFC 6750 §3.1: for an unsupported scheme no error code
 		}
-		tokens = append(tokens, strings.TrimSpace(token))
+		tokens = append(tokens, web.SentToken{Token: strings.TrimSpace(token), DPoP: proved})
 	}
 	inURL := url.Values(r.URL.Query()).Has("access_token")
 	if hasForm(r) {
 		form, err := web.ParseForm(w, r, web.FormLimit)
 		if err != nil {
-			return "", err
+			return web.SentToken{}, err
 		}
 		if form.Has("access_token") {
-			tokens = append(tokens, form.Get("access_token"))
+			tokens = append(tokens, web.SentToken{Token: form.Get("access_token")})
 		}
 	}
 	switch {
 	case len(tokens) > 1 || len(tokens) == 1 && inURL:
-		return "", oauth.Refuse(oauth.InvalidRequest, "The access token was sent in more than one way; send it once, not in the URL.")
+		return web.SentToken{}, oauth.Refuse(oauth.InvalidRequest, "The access token was sent in more than one way; send it once, not in the URL.")
 	case len(tokens) == 0:
-		return "", web.NoToken
+		return web.SentToken{}, web.NoToken
 	}
 	return tokens[0], nil
 }
@@ -116,30 +117,30 @@ func hasForm(r *http.Request) bool {
 
 // signedInUser checks the access token: a person's, for this server, with
 // openid.
-func (d *Door) signedInUser(ctx context.Context, w http.ResponseWriter, token string) (*mint.User, error) {
-	checked, err := d.Mint.Check(ctx, token)
+func (d *Door) signedInUser(w http.ResponseWriter, r *http.Request, sent web.SentToken) (*mint.User, error) {
+	checked, err := d.Mint.CheckSent(w, r, sent)
 	if err != nil {
 		return nil, err
 	}
 	claims := checked.Claims()
 	if checked.User == nil {
-		return nil, insufficient(w, "The access token is in service context; userinfo is about a person who signed in.")
+		return nil, insufficient(w, r, "The access token is in service context; userinfo is about a person who signed in.")
 	}
 	if !claims.Audience.Has(d.Issuer) {
 		return nil, oauth.Refuse(oauth.InvalidToken, "The access token is not for this server; ask for it without resource, or with the issuer as resource.")
 	}
 	if !claims.Scope.Has(oauth.ScopeOpenID) {
-		return nil, insufficient(w, "The access token has no openid scope.")
+		return nil, insufficient(w, r, "The access token has no openid scope.")
 	}
 	return checked.User, nil
 }
 
 // insufficient is the refusal of a token without the scope that is needed,
 // which the challenge names (RFC 6750 §3).
-func insufficient(w http.ResponseWriter, description string) *oauth.Error {
-	w.Header().Set("WWW-Authenticate",
-		`Bearer error="insufficient_scope", error_description="`+description+`", scope="openid"`)
-	return oauth.Refuse(oauth.InsufficientScope, description)
+func insufficient(w http.ResponseWriter, r *http.Request, description string) *oauth.Error {
+	refused := oauth.Refuse(oauth.InsufficientScope, description)
+	web.ChallengeScope(w, r, refused, oauth.ScopeOpenID)
+	return refused
 }
 
 // personOf reads the person of a token and the grant it stems from, in one

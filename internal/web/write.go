@@ -13,6 +13,7 @@ import (
 
 	"github.com/sekisho-id/sekisho/internal/audit"
 	"github.com/sekisho-id/sekisho/internal/db"
+	"github.com/sekisho-id/sekisho/internal/dpop"
 	"github.com/sekisho-id/sekisho/internal/secret"
 	"github.com/sekisho-id/sekisho/oauth"
 )
@@ -98,10 +99,39 @@ func challenge(header http.Header, r *http.Request, refusal *oauth.Error) {
 		}
 	case oauth.InvalidToken, oauth.InsufficientScope:
 		header.Set("WWW-Authenticate",
-			`Bearer error="`+string(refusal.Code)+`", error_description="`+refusal.Description+`"`)
+			scheme(r)+` error="`+string(refusal.Code)+`", error_description="`+refusal.Description+`"`+algorithms(r))
+	case oauth.InvalidDPoPProof, oauth.UseDPoPNonce:
+		if refusal.HTTPStatus() == http.StatusUnauthorized { // at a resource, RFC 9449 §7.1, §9
+			header.Set("WWW-Authenticate",
+				`DPoP error="`+string(refusal.Code)+`", error_description="`+refusal.Description+`"`+dpopAlgorithms)
+		}
 	case "":
 		header.Set("WWW-Authenticate", "Bearer")
+		header.Add("WWW-Authenticate", "DPoP"+strings.TrimPrefix(dpopAlgorithms, ","))
 	}
+}
+
+// dpopAlgorithms ends a challenge of the scheme DPoP (RFC 9449 §7.1).
+var dpopAlgorithms = `, algs="` + strings.Join(dpop.Algorithms, " ") + `"`
+
+// scheme is the scheme that a request came with, which is that of the challenge.
+func scheme(r *http.Request) string {
+	if sentDPoP(r) {
+		return oauth.DPoP
+	}
+	return oauth.Bearer
+}
+
+func algorithms(r *http.Request) string {
+	if sentDPoP(r) {
+		return dpopAlgorithms
+	}
+	return ""
+}
+
+func sentDPoP(r *http.Request) bool {
+	sent, _, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	return strings.EqualFold(sent, oauth.DPoP)
 }
 
 // Refusal maps err to what the caller may know of it, and notes it in the

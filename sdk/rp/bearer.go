@@ -3,10 +3,14 @@ package rp
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"golang.org/x/oauth2"
+
+	"github.com/sekisho-id/sekisho/oauth"
 )
 
 const callTimeout = 30 * time.Second
@@ -23,7 +27,7 @@ type findCredential func(context.Context) (credential, error)
 func (c *Client) bearer(find findCredential) *http.Client {
 	return &http.Client{
 		Timeout:       callTimeout,
-		Transport:     &bearerTransport{base: c.http.Transport, find: find, tokens: c.tokens},
+		Transport:     &bearerTransport{base: c.http.Transport, find: find, client: c},
 		CheckRedirect: sameOrigin,
 	}
 }
@@ -34,7 +38,7 @@ func (c *Client) bearer(find findCredential) *http.Client {
 type bearerTransport struct {
 	base   http.RoundTripper
 	find   findCredential
-	tokens *tokens
+	client *Client
 }
 
 func (t *bearerTransport) RoundTrip(request *http.Request) (*http.Response, error) {
@@ -45,14 +49,48 @@ func (t *bearerTransport) RoundTrip(request *http.Request) (*http.Response, erro
 		}
 		return nil, err
 	}
-	// A RoundTripper must not change the request it was given.
-	authorized := request.Clone(request.Context())
-	authorized.Header.Set("Authorization", "Bearer "+held.token.AccessToken)
-	response, err := t.base.RoundTrip(authorized)
+	response, err := t.send(request, request.Body, held)
 	if err == nil && response.StatusCode == http.StatusUnauthorized {
-		t.tokens.drop(held.key, held.token)
+		if again, ok := t.withNonce(request, response); ok {
+			response.Body.Close()
+			response, err = t.send(request, again, held)
+		}
+	}
+	if err == nil && response.StatusCode == http.StatusUnauthorized {
+		t.client.tokens.drop(held.key, held.token)
 	}
 	return response, err
+}
+
+// send sends the request with the token. A RoundTripper must not change the request
+// it was given.
+func (t *bearerTransport) send(request *http.Request, body io.ReadCloser, held credential) (*http.Response, error) {
+	authorized := request.Clone(request.Context())
+	authorized.Body = body
+	if err := t.client.authorize(authorized, held.token.AccessToken); err != nil {
+		if body != nil {
+			body.Close()
+		}
+		return nil, err
+	}
+	return t.base.RoundTrip(authorized)
+}
+
+// withNonce reports whether the resource server asks for another nonce in the proof
+// (RFC 9449 §9) and the request can be made again, and gives its body.
+func (t *bearerTransport) withNonce(request *http.Request, response *http.Response) (io.ReadCloser, bool) {
+	fresh := t.client.proofs.learn(response)
+	if !fresh || !strings.Contains(response.Header.Get("WWW-Authenticate"), string(oauth.UseDPoPNonce)) {
+		return nil, false
+	}
+	if request.Body == nil || request.Body == http.NoBody {
+		return request.Body, true
+	}
+	if request.GetBody == nil {
+		return nil, false
+	}
+	body, err := request.GetBody()
+	return body, err == nil
 }
 
 var errForeignRedirect = errors.New("rp: redirect to another origin refused: it would receive the token")

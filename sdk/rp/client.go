@@ -21,6 +21,12 @@ type Config struct {
 	Key      crypto.Signer // private_key_jwt: ECDSA P-256, RSA or Ed25519
 	KeyID    string        // the kid of Key in the client's registered keys
 
+	// DPoPKey binds every token to this key (RFC 9449): ECDSA P-256, RSA or Ed25519. It
+	// need not be registered. One that is made at start is enough for services;
+	// tokens that outlive the program, as refresh tokens of public clients do,
+	// need a key that does. Nil: tokens are bearer tokens.
+	DPoPKey crypto.Signer
+
 	HTTPClient *http.Client     // nil: a plain one with a timeout of 10 seconds
 	Now        func() time.Time // nil: time.Now
 }
@@ -37,12 +43,17 @@ type Client struct {
 	keys   *issuer.Keys
 	now    func() time.Time
 	tokens *tokens
+	proofs *proofs // nil for bearer tokens
 }
 
 // Discover reads the server's metadata, checks that it is the configured
 // issuer's, and makes the client. No token is asked for yet.
 func Discover(ctx context.Context, config Config) (*Client, error) {
 	auth, err := newAuthentication(&config)
+	if err != nil {
+		return nil, err
+	}
+	proofs, err := newProofs(config.DPoPKey)
 	if err != nil {
 		return nil, err
 	}
@@ -64,6 +75,7 @@ func Discover(ctx context.Context, config Config) (*Client, error) {
 		keys:     issuer.NewKeys(metadata.JWKSURI, httpClient, now),
 		now:      now,
 		tokens:   newTokens(now),
+		proofs:   proofs,
 	}, nil
 }
 

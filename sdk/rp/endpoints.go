@@ -61,9 +61,8 @@ func (c *Client) UserInfo(ctx context.Context, accessToken, subject string, clai
 		return err
 	}
 	request.Header.Set("Accept", "application/json")
-	request.Header.Set("Authorization", "Bearer "+accessToken)
 	var answer userinfo
-	if err := c.send(request, &answer); err != nil {
+	if err := c.sendWith(accessToken, request, &answer); err != nil {
 		return err
 	}
 	if subject == "" || answer.Subject != subject {

@@ -17,7 +17,8 @@ var ErrNoUserToken = errors.New("rp: no user token in the context: make the requ
 
 // Exchange turns the token a person's call came with into one for the next
 // resource, in this subsystem's name and with this subsystem's identifier for
-// the person (RFC 8693). Without scopes it holds all that the group file
+// the person (RFC 8693). A token that is bound to its sender's key is exchanged with
+// the proof that it came with, which the context holds (WithUserProof). Without scopes it holds all that the group file
 // grants. The answer is remembered until it expires.
 func (c *Client) Exchange(ctx context.Context, subjectToken, resource string, scopes ...string) (*oauth2.Token, error) {
 	key := exchangeKey(subjectToken, resource, scopes)
@@ -26,6 +27,9 @@ func (c *Client) Exchange(ctx context.Context, subjectToken, resource string, sc
 			"grant_type":         {string(oauth.GrantTokenExchange)},
 			"subject_token":      {subjectToken},
 			"subject_token_type": {string(oauth.TokenTypeAccess)},
+		}
+		if proof, ok := ctx.Value(userProofKey{}).(string); ok {
+			form.Set("subject_token_proof", proof)
 		}
 		token, answer, err := c.token(ctx, withTarget(form, resource, scopes))
 		if err != nil {
@@ -63,4 +67,12 @@ type userTokenKey struct{}
 // another way than net/http, and only with a token that was checked.
 func WithUserToken(ctx context.Context, token string) context.Context {
 	return context.WithValue(ctx, userTokenKey{}, token)
+}
+
+type userProofKey struct{}
+
+// WithUserProof puts the DPoP proof that the token came with into the context, beside
+// WithUserToken. An rs.Guard does this.
+func WithUserProof(ctx context.Context, proof string) context.Context {
+	return context.WithValue(ctx, userProofKey{}, proof)
 }

@@ -21,8 +21,22 @@ import (
 const maxAnswerBytes = 1 << 20
 
 // postForm sends an authenticated form to an endpoint and reads the answer
-// into answer, unless that is nil. A refusal is returned as *oauth.Error.
+// into answer, unless that is nil. A refusal is returned as *oauth.Error. Where the
+// server asks for a nonce, the request is made once more, with new proofs.
 func (c *Client) postForm(ctx context.Context, endpoint string, form url.Values, answer any) error {
+	err := c.postFormOnce(ctx, endpoint, form, answer)
+	if c.proofs != nil && asksForNonce(err) {
+		return c.postFormOnce(ctx, endpoint, form, answer)
+	}
+	return err
+}
+
+func asksForNonce(err error) bool {
+	var refused *oauth.Error
+	return errors.As(err, &refused) && refused.Code == oauth.UseDPoPNonce
+}
+
+func (c *Client) postFormOnce(ctx context.Context, endpoint string, form url.Values, answer any) error {
 	if endpoint == "" {
 		return errors.New("rp: the authorization server has no such endpoint")
 	}
@@ -37,10 +51,13 @@ func (c *Client) postForm(ctx context.Context, endpoint string, form url.Values,
 	header.Set("Content-Type", "application/x-www-form-urlencoded")
 	header.Set("Accept", "application/json")
 	request.Header = header
+	if err := c.proofs.apply(request, "", c.now()); err != nil {
+		return err
+	}
 	return c.send(request, answer)
 }
 
-// postJSON sends a JSON body under a bearer token.
+// postJSON sends a JSON body under an access token.
 func (c *Client) postJSON(ctx context.Context, endpoint, token string, body, answer any) error {
 	var encoded bytes.Buffer
 	encoder := json.NewEncoder(&encoded)
@@ -54,8 +71,29 @@ func (c *Client) postJSON(ctx context.Context, endpoint, token string, body, ans
 	}
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("Accept", "application/json")
-	request.Header.Set("Authorization", "Bearer "+token)
-	return c.send(request, answer)
+	return c.sendWith(token, request, answer)
+}
+
+// sendWith sends a request under an access token, once more where the server asks
+// for a nonce.
+func (c *Client) sendWith(token string, request *http.Request, answer any) error {
+	if err := c.authorize(request, token); err != nil {
+		return err
+	}
+	err := c.send(request, answer)
+	if c.proofs == nil || !asksForNonce(err) {
+		return err
+	}
+	again := request.Clone(request.Context())
+	if request.GetBody != nil {
+		if again.Body, err = request.GetBody(); err != nil {
+			return err
+		}
+	}
+	if err := c.authorize(again, token); err != nil {
+		return err
+	}
+	return c.send(again, answer)
 }
 
 func (c *Client) send(request *http.Request, answer any) error {
@@ -64,6 +102,7 @@ func (c *Client) send(request *http.Request, answer any) error {
 		return err
 	}
 	defer response.Body.Close()
+	c.proofs.learn(response)
 	body, err := issuer.Body(response, maxAnswerBytes)
 	if err != nil {
 		return err
@@ -98,12 +137,12 @@ func (c *Client) token(ctx context.Context, form url.Values) (*oauth2.Token, *oa
 	if err := c.postForm(ctx, c.Metadata.TokenEndpoint, form, &answer); err != nil {
 		return nil, nil, err
 	}
-	if answer.AccessToken == "" || !strings.EqualFold(answer.TokenType, oauth.Bearer) || answer.ExpiresIn <= 0 {
-		return nil, nil, errors.New("rp: the token endpoint answered without a bearer token that expires")
+	if answer.AccessToken == "" || !strings.EqualFold(answer.TokenType, c.proofs.tokenType()) || answer.ExpiresIn <= 0 {
+		return nil, nil, fmt.Errorf("rp: the token endpoint answered without a token of type %s that expires", c.proofs.tokenType())
 	}
 	token := &oauth2.Token{
 		AccessToken:  answer.AccessToken,
-		TokenType:    oauth.Bearer,
+		TokenType:    c.proofs.tokenType(),
 		RefreshToken: answer.RefreshToken,
 		// Counted from the question, not the answer: never later than the server means.
 		Expiry: asked.Add(time.Duration(answer.ExpiresIn) * time.Second),

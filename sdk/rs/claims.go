@@ -1,7 +1,6 @@
 package rs
 
 import (
-	"encoding/json"
 	"time"
 
 	"github.com/sekisho-id/sekisho/oauth"
@@ -16,8 +15,7 @@ const skew = 10 * time.Second
 // looks at. It stays inside: handlers get a User or a Service.
 type tokenClaims struct {
 	oauth.AccessTokenClaims
-	NotBefore    int64           `json:"nbf"`
-	Confirmation json.RawMessage `json:"cnf"`
+	NotBefore int64 `json:"nbf"`
 
 	own string // resource_sub of an introspection
 }
@@ -52,10 +50,9 @@ func (g *Guard) faultOf(c *tokenClaims) string {
 	case c.Subject == "" || c.ClientID == "":
 		// Two empty ones would look like service context.
 		return "The token names no subject or no client."
-	case len(c.Confirmation) > 0:
-		// A stolen copy must not pass as a plain bearer token (RFC 7800 §3.1),
-		// and no proof of possession is understood here.
-		return "The token is bound to a key and this API understands no proof of possession; send one that is not bound."
+	case c.Confirmation != nil && c.Confirmation.JKT == "":
+		// A stolen copy must not pass as a plain bearer token (RFC 7800 §3.1).
+		return "The token is bound in a way that this API cannot check; send one that is bound to a DPoP key, or not at all."
 	case g.ended.over(c, g.own):
 		return "The session or the account behind the token has ended; sign in again."
 	}

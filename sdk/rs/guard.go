@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	jose "github.com/go-jose/go-jose/v4"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/sekisho-id/sekisho/internal/dpop"
 	"github.com/sekisho-id/sekisho/oauth"
 	"github.com/sekisho-id/sekisho/sdk/internal/issuer"
 	"github.com/sekisho-id/sekisho/sdk/rp"
@@ -29,6 +31,25 @@ type Config struct {
 	// needs Client, a client of this API's subsystem.
 	Introspect bool
 	Client     *rp.Client
+
+	// BoundOnly refuses tokens that are not bound to a key of their sender.
+	// Bound ones are always taken, with their proof only (DPoP, RFC 9449).
+	BoundOnly bool
+
+	// BaseURL is where callers reach this API, as in https://api.market.example:
+	// proofs name it. Empty: what each request was sent to, which is wrong behind a
+	// proxy that ends TLS or changes the host or the path.
+	BaseURL string
+
+	// NonceKey is 32 random bytes, the same on every replica. With it each proof must
+	// hold a nonce that this API gave out in the last minutes, so that none can be
+	// made in advance. Nil: none is asked for.
+	NonceKey []byte
+
+	// Proofs remembers which proofs were used. Nil: this process does, so that
+	// another replica would take a stolen request once more while its proof is new,
+	// two minutes at most.
+	Proofs UsedProofs
 
 	// Algorithms of signatures, out of ES256, RS256, PS256 and EdDSA. Empty:
 	// ES256, which is what the server signs access tokens with.
@@ -55,6 +76,11 @@ type Guard struct {
 	traces       trace.TracerProvider
 	own          string // this API's subsystem, where Config.Client tells
 	ended        endings
+
+	boundOnly bool
+	baseURL   string
+	nonces    *dpop.Nonces // nil where none are asked for
+	proofs    UsedProofs
 }
 
 // source finds the claims of a token that its issuer stands for: offline by
@@ -75,9 +101,22 @@ func New(ctx context.Context, config Config) (*Guard, error) {
 		soleAudience: config.SoleAudience,
 		now:          config.Now,
 		traces:       config.TracerProvider,
+		boundOnly:    config.BoundOnly,
+		baseURL:      strings.TrimSuffix(config.BaseURL, "/"),
+		proofs:       config.Proofs,
 	}
 	if guard.now == nil {
 		guard.now = time.Now
+	}
+	if guard.proofs == nil {
+		guard.proofs = &usedHere{now: guard.now}
+	}
+	switch {
+	case config.NonceKey == nil:
+	case len(config.NonceKey) != nonceKeyBytes:
+		return nil, errors.New("rs: Config.NonceKey must be 32 random bytes, the same on every replica")
+	default:
+		guard.nonces = &dpop.Nonces{Key: config.NonceKey}
 	}
 	if config.Client != nil {
 		guard.own = config.Client.Subsystem()
@@ -94,14 +133,15 @@ func New(ctx context.Context, config Config) (*Guard, error) {
 	return guard, nil
 }
 
-// CheckUser checks a token that came by another way than net/http. A refusal is
-// an *oauth.Error; find it with errors.As. Use User where net/http is the way.
+// CheckUser checks a token that came by another way than net/http, by which no
+// proof comes: one that is bound to a key is refused. A refusal is an *oauth.Error;
+// find it with errors.As. Use User where net/http is the way.
 func (g *Guard) CheckUser(ctx context.Context, token, scope string) (*User, error) {
 	need, err := parseRequirement(scope)
 	if err != nil {
 		return nil, err
 	}
-	claims, err := g.check(ctx, token, need)
+	claims, err := g.checkUnbound(ctx, token, need)
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +154,7 @@ func (g *Guard) CheckService(ctx context.Context, token, scope string) (*Service
 	if err != nil {
 		return nil, err
 	}
-	claims, err := g.check(ctx, token, need)
+	claims, err := g.checkUnbound(ctx, token, need)
 	if err != nil {
 		return nil, err
 	}
@@ -131,6 +171,15 @@ func (g *Guard) check(ctx context.Context, token string, need requirement) (*tok
 		return nil, refuseToken(fault)
 	}
 	return claims, nil
+}
+
+// checkUnbound is check for a token that comes with no proof.
+func (g *Guard) checkUnbound(ctx context.Context, token string, need requirement) (*tokenClaims, error) {
+	claims, err := g.check(ctx, token, need)
+	if err != nil {
+		return nil, err
+	}
+	return claims, g.mayBeBearer(claims)
 }
 
 // offline checks tokens by the issuer's published keys.

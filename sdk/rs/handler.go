@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/sekisho-id/sekisho/internal/dpop"
 	"github.com/sekisho-id/sekisho/oauth"
 	"github.com/sekisho-id/sekisho/sdk/internal/tracing"
 	"github.com/sekisho-id/sekisho/sdk/rp"
@@ -22,12 +23,12 @@ type ServiceHandler func(w http.ResponseWriter, r *http.Request, service *Servic
 func (g *Guard) User(scope string, handle UserHandler) http.Handler {
 	need := mustRequirement(scope)
 	return g.traced(func(w http.ResponseWriter, r *http.Request) {
-		claims, token, err := g.admit(r, need)
+		claims, sent, err := g.admit(w, r, need)
 		if err != nil {
-			g.refuse(w, err, need)
+			g.refuse(w, r, err, need)
 			return
 		}
-		g.serveUser(w, r, userCall{claims, token, need, handle})
+		g.serveUser(w, r, userCall{claims, sent, need, handle})
 	})
 }
 
@@ -36,9 +37,9 @@ func (g *Guard) User(scope string, handle UserHandler) http.Handler {
 func (g *Guard) Service(scope string, handle ServiceHandler) http.Handler {
 	need := mustRequirement(scope)
 	return g.traced(func(w http.ResponseWriter, r *http.Request) {
-		claims, _, err := g.admit(r, need)
+		claims, _, err := g.admit(w, r, need)
 		if err != nil {
-			g.refuse(w, err, need)
+			g.refuse(w, r, err, need)
 			return
 		}
 		g.serveService(w, r, claims, need, handle)
@@ -50,14 +51,14 @@ func (g *Guard) Service(scope string, handle ServiceHandler) http.Handler {
 func (g *Guard) Either(userScope string, user UserHandler, serviceScope string, service ServiceHandler) http.Handler {
 	userNeed, serviceNeed := mustRequirement(userScope), mustRequirement(serviceScope)
 	return g.traced(func(w http.ResponseWriter, r *http.Request) {
-		claims, token, err := g.admit(r, requirement{})
+		claims, sent, err := g.admit(w, r, requirement{})
 		switch {
 		case err != nil:
-			g.refuse(w, err, requirement{})
+			g.refuse(w, r, err, requirement{})
 		case claims.ServiceContext():
 			g.serveService(w, r, claims, serviceNeed, service)
 		default:
-			g.serveUser(w, r, userCall{claims, token, userNeed, user})
+			g.serveUser(w, r, userCall{claims, sent, userNeed, user})
 		}
 	})
 }
@@ -69,66 +70,78 @@ func (g *Guard) traced(next http.HandlerFunc) http.Handler {
 
 type userCall struct {
 	claims *tokenClaims
-	token  string
+	sent   sentToken
 	need   requirement
 	handle UserHandler
 }
 
-// serveUser hands the raw token on in the context, for rp.OnBehalf only: a
-// handler never sees it.
+// serveUser hands the raw token and its proof on in the context, for rp.OnBehalf
+// only: a handler never sees them.
 func (g *Guard) serveUser(w http.ResponseWriter, r *http.Request, call userCall) {
 	user, err := call.claims.user(call.need)
 	if err != nil {
-		g.refuse(w, err, call.need)
+		g.refuse(w, r, err, call.need)
 		return
 	}
-	call.handle(w, r.WithContext(rp.WithUserToken(r.Context(), call.token)), user)
+	ctx := rp.WithUserToken(r.Context(), call.sent.token)
+	if call.sent.dpop {
+		ctx = rp.WithUserProof(ctx, call.sent.proof)
+	}
+	call.handle(w, r.WithContext(ctx), user)
 }
 
 func (g *Guard) serveService(w http.ResponseWriter, r *http.Request, claims *tokenClaims, need requirement, handle ServiceHandler) {
 	service, err := claims.service(need)
 	if err != nil {
-		g.refuse(w, err, need)
+		g.refuse(w, r, err, need)
 		return
 	}
 	handle(w, r, service)
 }
 
-// admit finds the request's token and checks it.
-func (g *Guard) admit(r *http.Request, need requirement) (*tokenClaims, string, error) {
-	token, err := bearerToken(r)
+// admit finds the request's token and checks it, and that its sender may have it.
+func (g *Guard) admit(w http.ResponseWriter, r *http.Request, need requirement) (*tokenClaims, sentToken, error) {
+	sent, err := readToken(r)
 	if err != nil {
-		return nil, "", err
+		return nil, sentToken{}, err
 	}
-	claims, err := g.check(r.Context(), token, need)
-	if err == nil {
-		tracing.Caller(r, claims.ClientID)
+	claims, err := g.check(r.Context(), sent.token, need)
+	if err != nil {
+		return nil, sentToken{}, err
 	}
-	return claims, token, err
+	tracing.Caller(r, claims.ClientID)
+	return claims, sent, g.prove(w, r, sent, claims)
 }
 
-// bearerToken reads the one place a token may be in (RFC 6750 §2.1). Tokens in
-// query or body end up in logs and are not read.
-func bearerToken(r *http.Request) (string, error) {
+// readToken reads the one place a token may be in (RFC 6750 §2.1, RFC 9449 §7.1).
+// Tokens in query or body end up in logs and are not read.
+func readToken(r *http.Request) (sentToken, error) {
 	values := r.Header.Values("Authorization")
 	switch {
 	case len(values) == 0:
-		return "", errNoToken
+		return sentToken{}, errNoToken
 	case len(values) > 1:
-		return "", oauth.Refuse(oauth.InvalidRequest, "The request has two Authorization headers.")
+		return sentToken{}, oauth.Refuse(oauth.InvalidRequest, "The request has two Authorization headers.")
 	}
 	scheme, token, _ := strings.Cut(values[0], " ")
-	if !strings.EqualFold(scheme, oauth.Bearer) {
-		return "", errNoToken
+	sent := sentToken{token: strings.Trim(token, " "), dpop: strings.EqualFold(scheme, oauth.DPoP)}
+	if !sent.dpop && !strings.EqualFold(scheme, oauth.Bearer) {
+		return sentToken{}, errNoToken
 	}
-	token = strings.Trim(token, " ")
-	if !isToken68(token) {
-		return "", oauth.Refuse(oauth.InvalidRequest, "The Authorization header has no well formed bearer token.")
+	if !isToken68(sent.token) {
+		return sentToken{}, oauth.Refuse(oauth.InvalidRequest, "The Authorization header has no well formed access token.")
 	}
 	if strings.Contains(r.URL.RawQuery, "access_token") && r.URL.Query().Has("access_token") {
-		return "", oauth.Refuse(oauth.InvalidRequest, "The request carries a token in two ways; send it in the Authorization header alone.")
+		return sentToken{}, oauth.Refuse(oauth.InvalidRequest, "The request carries a token in two ways; send it in the Authorization header alone.")
 	}
-	return token, nil
+	if !sent.dpop {
+		return sent, nil
+	}
+	var err error
+	if sent.proof, err = dpop.FromHeader(r.Header); err != nil {
+		return sentToken{}, refuseProof("The DPoP proof is refused: " + dpop.Reason(err) + ".")
+	}
+	return sent, nil
 }
 
 // isToken68 is the b64token of RFC 6750 §2.1.

@@ -62,14 +62,13 @@ func TestHandlersTellPeopleFromServices(t *testing.T) {
 		},
 		{"nobody", guard.User("items.read", userOK), "", 401, "", `scope="items.read"`},
 		{"another scheme", guard.User("items.read", userOK), "Basic YTpi", 401, "", `scope="items.read"`},
-		{"a bound token's scheme", guard.User("", userOK), "DPoP " + strings.TrimPrefix(person, "Bearer "), 401, "", ""},
 		{
 			"no token after the scheme", guard.User("", userOK), "Bearer", 400, "",
-			`error="invalid_request", error_description="The Authorization header has no well formed bearer token."`,
+			`error="invalid_request", error_description="The Authorization header has no well formed access token."`,
 		},
 		{
 			"two tokens after the scheme", guard.User("", userOK), person + " x", 400, "",
-			`error="invalid_request", error_description="The Authorization header has no well formed bearer token."`,
+			`error="invalid_request", error_description="The Authorization header has no well formed access token."`,
 		},
 		{
 			"garbage", guard.User("items.read", userOK), "Bearer garbage", 401, "",

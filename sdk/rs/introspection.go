@@ -96,7 +96,7 @@ func (i *introspection) ask(ctx context.Context, token string, asked question) (
 	if err != nil {
 		return nil, err
 	}
-	if !answer.Active || !strings.EqualFold(answer.TokenType, oauth.Bearer) {
+	if !answer.Active || !strings.EqualFold(answer.TokenType, oauth.Bearer) && !strings.EqualFold(answer.TokenType, oauth.DPoP) {
 		i.answers.Put(asked, nil, now.Add(refusalLife))
 		return nil, nil
 	}
@@ -125,9 +125,10 @@ func claimsOf(answer *oauth.Introspection) *tokenClaims {
 			AMR:       answer.AMR,
 			SessionID: answer.SessionID,
 			Actor:     answer.Actor,
+
+			Confirmation: answer.Confirmation,
 		},
-		NotBefore:    answer.NotBefore,
-		Confirmation: answer.Confirmation,
-		own:          answer.ResourceSubject,
+		NotBefore: answer.NotBefore,
+		own:       answer.ResourceSubject,
 	}
 }

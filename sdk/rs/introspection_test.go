@@ -1,7 +1,6 @@
 package rs_test
 
 import (
-	"encoding/json"
 	"net/http"
 	"strings"
 	"sync"
@@ -95,8 +94,8 @@ func TestIntrospectionAnswersAreChecked(t *testing.T) {
 		"another API":       func(a *oauth.Introspection) { a.Audience = oauth.Audience{"https://api.pay.example"} },
 		"another issuer":    func(a *oauth.Introspection) { a.Issuer = "https://evil.example" },
 		"expired":           func(a *oauth.Introspection) { a.ExpiresAt -= 3600 },
-		"bound to a key":    func(a *oauth.Introspection) { a.Confirmation = json.RawMessage(`{"jkt":"x"}`) },
-		"of another scheme": func(a *oauth.Introspection) { a.TokenType = "DPoP" },
+		"bound to a key":    func(a *oauth.Introspection) { a.Confirmation = &oauth.Confirmation{JKT: "x"} },
+		"of another scheme": func(a *oauth.Introspection) { a.TokenType = "MAC" },
 		"a refresh token":   func(a *oauth.Introspection) { a.TokenType = "" },
 		"not yet valid":     func(a *oauth.Introspection) { a.NotBefore = a.ExpiresAt },
 	} {

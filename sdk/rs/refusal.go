@@ -6,12 +6,13 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/sekisho-id/sekisho/internal/dpop"
 	"github.com/sekisho-id/sekisho/oauth"
 )
 
 // errNoToken is answered without an error code: the caller has not tried yet
 // (RFC 6750 §3.1).
-var errNoToken = &oauth.Error{Description: "This needs a bearer token in the Authorization header.", Status: http.StatusUnauthorized}
+var errNoToken = &oauth.Error{Description: "This needs an access token in the Authorization header.", Status: http.StatusUnauthorized}
 
 func refuseToken(why string) error { return oauth.Refuse(oauth.InvalidToken, why) }
 
@@ -40,8 +41,8 @@ type body struct {
 	Description string     `json:"error_description"`
 }
 
-// refuse writes an error as RFC 6750 §3 has it.
-func (g *Guard) refuse(w http.ResponseWriter, err error, need requirement) {
+// refuse writes an error as RFC 6750 §3 and RFC 9449 §7.1 have it.
+func (g *Guard) refuse(w http.ResponseWriter, r *http.Request, err error, need requirement) {
 	var refusal *oauth.Error
 	if !errors.As(err, &refusal) {
 		refusal = oauth.Refuse(oauth.ServerError, "The token could not be checked.")
@@ -50,7 +51,14 @@ func (g *Guard) refuse(w http.ResponseWriter, err error, need requirement) {
 	header := w.Header()
 	switch status {
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusBadRequest:
-		header.Set("WWW-Authenticate", g.challenge(refusal, need))
+		if g.boundOnly || sentDPoP(r) {
+			header.Set("WWW-Authenticate", g.challenge(oauth.DPoP, refusal, need))
+			break
+		}
+		header.Set("WWW-Authenticate", g.challenge(oauth.Bearer, refusal, need))
+		if refusal.Code == "" || refusal.Code == oauth.InvalidToken {
+			header.Add("WWW-Authenticate", g.challenge(oauth.DPoP, &oauth.Error{}, need))
+		}
 	case http.StatusServiceUnavailable:
 		header.Set("Retry-After", "2")
 	}
@@ -62,9 +70,14 @@ func (g *Guard) refuse(w http.ResponseWriter, err error, need requirement) {
 	_ = json.NewEncoder(w).Encode(body{refusal.Code, refusal.Description})
 }
 
+func sentDPoP(r *http.Request) bool {
+	scheme, _, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	return strings.EqualFold(scheme, oauth.DPoP)
+}
+
 // challenge is the WWW-Authenticate header. Every text in it is of a kind that
 // needs no escaping: descriptions are our own, scopes are checked.
-func (g *Guard) challenge(refusal *oauth.Error, need requirement) string {
+func (g *Guard) challenge(scheme string, refusal *oauth.Error, need requirement) string {
 	parts := []string{`realm="` + quotable(g.audience) + `"`}
 	if refusal.Code != "" {
 		parts = append(parts, `error="`+string(refusal.Code)+`"`, `error_description="`+quotable(refusal.Description)+`"`)
@@ -72,7 +85,10 @@ func (g *Guard) challenge(refusal *oauth.Error, need requirement) string {
 	if len(need.scopes) > 0 && refusal.Code != oauth.InvalidRequest {
 		parts = append(parts, `scope="`+need.scopes.String()+`"`)
 	}
-	return oauth.Bearer + " " + strings.Join(parts, ", ")
+	if scheme == oauth.DPoP {
+		parts = append(parts, `algs="`+strings.Join(dpop.Algorithms, " ")+`"`)
+	}
+	return scheme + " " + strings.Join(parts, ", ")
 }
 
 // quotable keeps what may stand between quotes in a header (RFC 6750 §3).

@@ -1,0 +1,88 @@
+package dpop
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"encoding/base64"
+	"fmt"
+	"net/url"
+	"time"
+
+	jose "github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/cryptosigner"
+	"github.com/go-jose/go-jose/v4/json"
+)
+
+// Key makes proofs.
+type Key struct {
+	Thumbprint string // what tokens are bound to
+	signer     jose.Signer
+}
+
+// NewKey prepares a private key: ECDSA P-256, RSA or Ed25519.
+func NewKey(private crypto.Signer) (*Key, error) {
+	var algorithm jose.SignatureAlgorithm
+	switch public := private.Public().(type) {
+	case *ecdsa.PublicKey:
+		if public.Curve != elliptic.P256() {
+			return nil, fmt.Errorf("dpop: an ECDSA key on %s cannot be used, only on P-256", public.Curve.Params().Name)
+		}
+		algorithm = jose.ES256
+	case *rsa.PublicKey:
+		algorithm = jose.PS256
+	case ed25519.PublicKey:
+		algorithm = jose.EdDSA
+	default:
+		return nil, fmt.Errorf("dpop: a key of type %T cannot be used; take ECDSA P-256, RSA or Ed25519", public)
+	}
+	jwk := jose.JSONWebKey{Key: private.Public()}
+	sum, err := jwk.Thumbprint(crypto.SHA256)
+	if err != nil {
+		return nil, fmt.Errorf("dpop: %w", err)
+	}
+	options := (&jose.SignerOptions{}).WithType(typProof).WithHeader("jwk", jwk)
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: algorithm, Key: cryptosigner.Opaque(private)}, options)
+	if err != nil {
+		return nil, fmt.Errorf("dpop: %w", err)
+	}
+	return &Key{Thumbprint: base64.RawURLEncoding.EncodeToString(sum), signer: signer}, nil
+}
+
+// Proof signs a proof for one request. nonce is the last one that the server gave,
+// empty until it has.
+func (k *Key) Proof(request Request, nonce string, now time.Time) (string, error) {
+	claims := map[string]any{
+		"jti": rand.Text(),
+		"htm": request.Method,
+		"htu": withoutQuery(request.URL),
+		"iat": now.Unix(),
+	}
+	if request.Token != "" {
+		claims["ath"] = TokenHash(request.Token)
+	}
+	if nonce != "" {
+		claims["nonce"] = nonce
+	}
+	payload, err := json.Marshal(claims)
+	if err != nil {
+		return "", fmt.Errorf("dpop: %w", err)
+	}
+	signed, err := k.signer.Sign(payload)
+	if err != nil {
+		return "", fmt.Errorf("dpop: sign a proof: %w", err)
+	}
+	return signed.CompactSerialize()
+}
+
+func withoutQuery(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return address
+	}
+	u.RawQuery, u.ForceQuery, u.Fragment, u.RawFragment, u.User = "", false, "", "", nil
+	return u.String()
+}
