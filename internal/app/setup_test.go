@@ -6,6 +6,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -59,6 +60,15 @@ var secrets = map[string]string{
 // signerKey signs the assertions of market.signer.
 var signerKey = sync.OnceValue(func() *ecdsa.PrivateKey {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		panic(err)
+	}
+	return key
+})
+
+// rsaKey is the other key of the same clients.
+var rsaKey = sync.OnceValue(func() *rsa.PrivateKey {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		panic(err)
 	}
@@ -151,7 +161,12 @@ func writeGroup(dir string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	set, err := jose.MarshalSet([]jose.JWK{jwk})
+	wide, err := jose.PublicJWK(rsaKey().Public(), "rsa", jose.PS256)
+	if err != nil {
+		return "", err
+	}
+	wide.Alg = "" // for whatever the profile lets it sign with
+	set, err := jose.MarshalSet([]jose.JWK{jwk, wide})
 	if err != nil {
 		return "", err
 	}

@@ -31,13 +31,24 @@ var assertionTypes = []string{"", "jwt", "client-authentication+jwt"}
 
 // assertion is the claims of a client assertion (RFC 7523 §3).
 type assertion struct {
-	Issuer    string         `json:"iss"`
-	Subject   string         `json:"sub"`
-	Audience  oauth.Audience `json:"aud"`
-	ID        string         `json:"jti"`
-	Expires   *float64       `json:"exp"`
-	IssuedAt  *float64       `json:"iat"`
-	NotBefore *float64       `json:"nbf"`
+	Issuer    string   `json:"iss"`
+	Subject   string   `json:"sub"`
+	Audience  audience `json:"aud"`
+	ID        string   `json:"jti"`
+	Expires   *float64 `json:"exp"`
+	IssuedAt  *float64 `json:"iat"`
+	NotBefore *float64 `json:"nbf"`
+}
+
+// audience is an aud claim that remembers whether it was a list.
+type audience struct {
+	oauth.Audience
+	list bool
+}
+
+func (a *audience) UnmarshalJSON(data []byte) error {
+	a.list = len(data) > 0 && data[0] == '['
+	return a.Audience.UnmarshalJSON(data)
 }
 
 // claimedSubject reads whom an assertion claims to be from, before anything of
@@ -75,14 +86,21 @@ func readAssertion(payload []byte, header jose.Header) (*assertion, error) {
 	return a, nil
 }
 
-// check checks the claims in the order of RFC 7523 §3.
-func (a *assertion) check(client string, audiences []string, now time.Time) error {
+// check checks the claims in the order of RFC 7523 §3. In a profile of FAPI 2.0 the
+// first of the audiences, the issuer, is the only one, as a string (Security Profile
+// §5.3.2.1).
+func (a *assertion) check(client *Client, audiences []string, now time.Time) error {
+	if client.Profile.fapi() {
+		audiences = audiences[:1]
+	}
 	switch {
-	case a.Issuer != client || a.Subject != client: // items 1 and 2
+	case a.Issuer != client.ID || a.Subject != client.ID: // items 1 and 2
 		return errors.New("iss and sub are not both the client_id")
-	case len(a.Audience) != 1: // item 3; of several, each could replay it at the others
+	case client.Profile.fapi() && a.Audience.list:
+		return errors.New("aud is a list, and must be the issuer as a string")
+	case len(a.Audience.Audience) != 1: // item 3; of several, each could replay it at the others
 		return errors.New("aud is not exactly one audience")
-	case !slices.Contains(audiences, a.Audience[0]):
+	case !slices.Contains(audiences, a.Audience.Audience[0]):
 		return errors.New("aud is neither the issuer nor the endpoint")
 	case a.Expires == nil: // item 4
 		return errors.New("no exp")

@@ -17,7 +17,7 @@ type Credentials struct {
 	Secret        string
 	AssertionType string
 	Assertion     string
-	Audiences     []string // whom an assertion may be addressed to: issuer, token endpoint, the endpoint called
+	Audiences     []string // whom an assertion may be addressed to: the issuer first, then the token endpoint and the endpoint called
 }
 
 // Claimed is the client id that the credentials claim, before anything of them
@@ -125,7 +125,7 @@ func (r *Registry) checkAssertion(ctx context.Context, credentials Credentials) 
 		}
 		return nil, ErrMethod
 	}
-	payload, header, err := client.JWKS.Verify(credentials.Assertion, assertionAlgs)
+	payload, header, err := client.JWKS.Verify(credentials.Assertion, client.Profile.signingAlgs())
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrAssertion, err)
 	}
@@ -134,7 +134,7 @@ func (r *Registry) checkAssertion(ctx context.Context, credentials Credentials) 
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrAssertion, err)
 	}
-	if err := assertion.check(client.ID, credentials.Audiences, now); err != nil {
+	if err := assertion.check(client, credentials.Audiences, now); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrAssertion, err)
 	}
 	if err := r.useOnce(ctx, client, use{client.ID, idOf(client.ID, assertion.ID), assertion.expires()}); err != nil {

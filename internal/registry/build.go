@@ -106,7 +106,7 @@ func (b *builder) addSubsystem(name string) error {
 			Audience:  declared.Resource.Audience,
 			Scopes:    declared.Resource.Scopes,
 			Opaque:    declared.Resource.Opaque,
-			Bound:     declared.Resource.Bound,
+			Profile:   declared.Resource.Profile,
 		}
 		b.addResource(subsystem.Resource)
 	}
@@ -157,6 +157,7 @@ func newClient(subsystem *Subsystem, id string, declared *GroupClient) (*Client,
 		Name:                   declared.Name,
 		Subsystem:              subsystem,
 		Type:                   declared.Type,
+		Profile:                declared.Profile,
 		Auth:                   declared.Auth,
 		RedirectURIs:           declared.RedirectURIs,
 		PostLogoutRedirectURIs: declared.PostLogoutRedirectURIs,
@@ -215,7 +216,7 @@ func (b *builder) addEdge(call GroupCall) error {
 		Service:          call.Service,
 		ThirdPartyChains: call.ThirdPartyChains,
 		RequireGrant:     call.RequireGrant,
-		Bound:            call.Bound || to.Resource.Bound,
+		Bound:            call.Bound || to.Resource.Profile.fapi(),
 	}
 	for _, user := range call.User {
 		edge.User = append(edge.User, UserScope(user))

@@ -38,6 +38,7 @@ func (c checker) checkCalls() {
 			check.checkUser()
 			check.checkService()
 			check.checkOptions()
+			check.checkReach()
 		}
 	}
 }

@@ -58,6 +58,9 @@ func (c clientCheck) checkAll() {
 	known := c.oneOf("type", string(c.Type), clientTypes)
 	known = c.oneOf("auth", string(c.Auth), authMethods) && known
 	c.oneOf("pkce", c.PKCE, pkceChoices)
+	if c.Profile != "" {
+		known = c.oneOf("profile", string(c.Profile), profiles) && known
+	}
 	if c.PAR != "" {
 		c.oneOf("par", c.PAR, parChoices)
 	}
@@ -76,6 +79,7 @@ func (c clientCheck) checkAll() {
 	if known {
 		c.checkKind()
 		c.checkAuth()
+		c.checkProfile()
 	}
 	c.checkURIs()
 	c.checkOrigins()

@@ -20,6 +20,9 @@ func (c checker) checkResource(path string, resource *GroupResource) {
 	} else if what, hint := audienceFault(resource.Audience); what != "" {
 		c.value(path+".audience", quote(resource.Audience)+" "+what, hint)
 	}
+	if resource.Profile != "" && !slices.Contains(profiles, string(resource.Profile)) {
+		c.value(path+".profile", quote(string(resource.Profile))+" is not one of "+list(profiles, "and"), oneOfHint(string(resource.Profile), profiles))
+	}
 	if len(resource.Scopes) == 0 {
 		c.value(path+".scopes", "a resource has at least one scope, since a call is allowed scope by scope", "write `scopes: { items.read: See items }`")
 	}

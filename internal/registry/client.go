@@ -47,6 +47,7 @@ type Client struct {
 	Name      Text   // for people; the subsystem's where the client has none
 	Subsystem *Subsystem
 	Type      ClientType
+	Profile   Profile
 	Auth      AuthMethod
 
 	RedirectURIs           []string
@@ -81,6 +82,10 @@ type Client struct {
 
 // Public reports whether the client cannot keep a secret (RFC 6749 §2.1).
 func (c *Client) Public() bool { return c.Auth == AuthNone }
+
+// MayCall reports whether the client is as strict as the resource asks of whoever
+// gets tokens for it.
+func (c *Client) MayCall(r *Resource) bool { return c.Profile.reaches(r.Profile) }
 
 // FirstParty reports whether the client belongs to the group.
 func (c *Client) FirstParty() bool { return c.Subsystem.Scenario.FirstParty() }

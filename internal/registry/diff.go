@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 )
@@ -143,8 +144,8 @@ func (d differ) diffResource(name string, before, after *GroupResource) {
 		if after.Opaque {
 			d.other(name, "Access tokens for %s are opaque.", name)
 		}
-		if after.Bound {
-			d.other(name, "Access tokens for %s are bound to a key of the caller.", name)
+		if after.Profile.fapi() {
+			d.other(name, "Access tokens for %s are given to clients of the profile %s only, bound to a key of theirs.", name, after.Profile)
 		}
 		return
 	case after == nil:
@@ -169,12 +170,10 @@ func (d differ) diffResource(name string, before, after *GroupResource) {
 		form := map[bool]string{true: "opaque", false: "JWTs"}
 		d.other(name, "Access tokens for %s are %s (were %s).", name, form[after.Opaque], form[before.Opaque])
 	}
-	switch {
-	case before.Bound == after.Bound:
-	case after.Bound:
-		d.loss(name, "Access tokens for %s must be bound to a key of the caller: who proves to hold none gets no more.", name)
-	default:
-		d.gain(name, "Access tokens for %s need not be bound to a key of the caller any more.", name)
+	if was, is := cmp.Or(before.Profile, ProfileOIDC), cmp.Or(after.Profile, ProfileOIDC); was.reaches(is) && was != is {
+		d.gain(name, "Access tokens for %s are given to clients of the profile %s (was %s).", name, is, was)
+	} else if was != is {
+		d.loss(name, "Access tokens for %s are given to clients of the profile %s only, bound to a key of theirs (was %s): other clients get no more.", name, is, was)
 	}
 }
 

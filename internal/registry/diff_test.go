@@ -102,6 +102,19 @@ var planTests = []struct {
 		"backend: { auth: private_key_jwt, jwks_file: market.jwks.json }",
 		"backend: { auth: private_key_jwt, jwks_file: market.jwks.json, type: web, jar: required, redirect_uris: [https://market.example/back] }",
 	}},
+	{"a client becomes strict", []string{
+		"backend: { auth: private_key_jwt, jwks_file: market.jwks.json }",
+		"backend: { auth: private_key_jwt, jwks_file: market.jwks.json, profile: fapi2, sender_constraint: dpop_with_nonce }",
+	}},
+	{"a strict client comes", []string{
+		"      backend: { auth: private_key_jwt, jwks_file: market.jwks.json }",
+		"      backend: { auth: private_key_jwt, jwks_file: market.jwks.json }\n      strict: { jwks_file: market.jwks.json, profile: fapi2-message-signing, redirect_uris: [https://market.example/back] }",
+	}},
+	{"a resource becomes strict", []string{
+		"      opaque: true\n", "      opaque: true\n      profile: fapi2\n",
+		"  - { from: market-app, to: pay, user: [charge] }\n", "",
+	}},
+	{"an edge demands bound tokens", []string{"{ from: market-app, to: pay, user: [charge] }", "{ from: market-app, to: pay, user: [charge], bound: true }"}},
 	{"names and identity scopes change", []string{"name: Market app", "name: The market", "identity: [profile]", "identity: [email]"}},
 	{"an edge is added", []string{"  - { from: crypto,", "  - { from: blog-partner, to: pay, user: [charge] }\n  - { from: crypto,"}},
 	{"an edge is removed", []string{"  - { from: market-app, to: market, user: [items.read, items.write] }\n", ""}},

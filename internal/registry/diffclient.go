@@ -23,6 +23,9 @@ func (d differ) diffClient(id string, before, after *GroupClient) {
 	if before.Type != after.Type {
 		d.other(id, "%s is of type %s (was %s).", id, after.Type, before.Type)
 	}
+	if was, is := cmp.Or(before.Profile, ProfileOIDC), cmp.Or(after.Profile, ProfileOIDC); was != is {
+		d.other(id, "%s has the profile %s (was %s).", id, is, was)
+	}
 	d.diffProof(id, before, after)
 	d.diffPlaces(id, before, after)
 	if before.PKCE != after.PKCE {
@@ -86,6 +89,9 @@ func comes(id string, c *GroupClient) string {
 		proof = "is public"
 	}
 	sentence := fmt.Sprintf("The client %s of type %s is new; it %s", id, c.Type, proof)
+	if c.Profile.fapi() {
+		sentence += ", has the profile " + string(c.Profile)
+	}
 	if c.PAR == PARRequired {
 		sentence += ", must push its authorization requests"
 	}

@@ -33,13 +33,14 @@ type GroupResource struct {
 	Audience string          `json:"audience" jsonschema:"description=The URI that names the API in tokens: absolute\\, no fragment\\, unique in the group."`
 	Scopes   map[string]Text `json:"scopes" jsonschema:"description=Its scopes\\, each with the words a person reads when asked for consent."`
 	Opaque   bool            `json:"opaque,omitempty" jsonschema:"description=Access tokens for it are opaque and can be checked by introspection only."`
-	Bound    bool            `json:"bound,omitempty" jsonschema:"description=Access tokens for it are given only bound to a key that the caller proves to hold."`
+	Profile  Profile         `json:"profile,omitempty" jsonschema:"enum=oidc,enum=fapi2,enum=fapi2-message-signing,description=fapi2 and fapi2-message-signing: tokens for it are given to clients of that profile only and bound to a key of theirs. Default: oidc."`
 }
 
 // GroupClient is one OAuth client. SecretFile and JWKSFile are of the file
 // alone: a Group holds what was read from them.
 type GroupClient struct {
 	Type       ClientType      `json:"type,omitempty" jsonschema:"enum=web,enum=native,enum=spa,enum=backend,description=web (a site with a server)\\, native (an app on a device)\\, spa (an app in a browser)\\, backend (a program nobody looks at). Default: web with redirect_uris; backend without."`
+	Profile    Profile         `json:"profile,omitempty" jsonschema:"enum=oidc,enum=fapi2,enum=fapi2-message-signing,description=How strict it must be. fapi2 (FAPI 2.0 Security Profile): private_key_jwt addressed to the issuer alone\\, no RS256\\, pushed requests with PKCE\\, tokens bound to a key. fapi2-message-signing: and signed requests. Default: oidc."`
 	Auth       AuthMethod      `json:"auth,omitempty" jsonschema:"enum=none,enum=client_secret_basic,enum=client_secret_post,enum=private_key_jwt,description=How it proves to be itself. Default: client_secret_basic with a secret; private_key_jwt with keys; none in an app or third_party without either."`
 	Secrets    []string        `json:"secret_sha256,omitempty" jsonschema:"description=SHA-256 of the client secret in hex. Two or more while a secret is being replaced."`
 	SecretFile string          `json:"secret_file,omitempty" jsonschema:"description=File that holds the client secret\\, 32 characters or more. Only its hash is kept."`
@@ -51,11 +52,11 @@ type GroupClient struct {
 	RedirectURIs           []string `json:"redirect_uris,omitempty" jsonschema:"description=Where people return to after sign-in. Compared byte for byte; on a native client the port of a loopback address is free."`
 	PostLogoutRedirectURIs []string `json:"post_logout_redirect_uris,omitempty" jsonschema:"description=Where people may return to after sign-out."`
 	CORSOrigins            []string `json:"cors_origins,omitempty" jsonschema:"description=Origins from which a browser may call the token endpoint. Public clients only. Default for spa: the origins of its redirect_uris."`
-	PAR                    string   `json:"par,omitempty" jsonschema:"enum=optional,enum=required,description=required: authorization requests of this client are pushed (RFC 9126) and others refused. Default: optional."`
-	JAR                    string   `json:"jar,omitempty" jsonschema:"enum=optional,enum=required,description=required: authorization requests of this client are signed (RFC 9101) and others refused. Default: optional."`
-	SenderConstraint       string   `json:"sender_constraint,omitempty" jsonschema:"enum=none,enum=dpop,enum=dpop_with_nonce,description=dpop: every token of this client is bound to a key that it proves to hold (RFC 9449)\\, and requests without a proof are refused. dpop_with_nonce: and each proof holds a nonce of this server. A proof sent without being asked for binds the token too. Default: none."`
+	PAR                    string   `json:"par,omitempty" jsonschema:"enum=optional,enum=required,description=required: authorization requests of this client are pushed (RFC 9126) and others refused. Default: optional; required in a profile of FAPI 2.0."`
+	JAR                    string   `json:"jar,omitempty" jsonschema:"enum=optional,enum=required,description=required: authorization requests of this client are signed (RFC 9101) and others refused. Default: optional; required in fapi2-message-signing."`
+	SenderConstraint       string   `json:"sender_constraint,omitempty" jsonschema:"enum=none,enum=dpop,enum=dpop_with_nonce,description=dpop: every token of this client is bound to a key that it proves to hold (RFC 9449)\\, and requests without a proof are refused. dpop_with_nonce: and each proof holds a nonce of this server. A proof sent without being asked for binds the token too. Default: none; dpop in a profile of FAPI 2.0."`
 	PKCE                   string   `json:"pkce,omitempty" jsonschema:"enum=required,enum=optional,description=optional only for foreign software that cannot send it\\, and never for a public client. Default: required."`
-	IDTokenAlg             string   `json:"id_token_alg,omitempty" jsonschema:"enum=RS256,enum=ES256,description=How its ID tokens are signed. Default: RS256."`
+	IDTokenAlg             string   `json:"id_token_alg,omitempty" jsonschema:"enum=RS256,enum=ES256,description=How its ID tokens are signed. Default: RS256; ES256 in a profile of FAPI 2.0."`
 	FormerSubject          bool     `json:"former_sub,omitempty" jsonschema:"description=After its sector was re-keyed\\, ID tokens and logout tokens name the former subject\\, too\\, as former_sub\\, while former subjects are taken."`
 	Rate                   int      `json:"rate,omitempty" jsonschema:"minimum=1,maximum=100000,description=Token requests a second. Default: 2000 for a confidential client of the group; 50 for any other."`
 

@@ -43,7 +43,7 @@ var aboutItself = []string{"iss", "aud", "exp", "nbf", "iat", "jti"}
 // RequestObject verifies a request object of the client, which has keys, and gives
 // the parameters in it. The error wraps ErrRequestObject.
 func (c *Client) RequestObject(compact, issuer string, now time.Time) (url.Values, error) {
-	payload, header, err := c.JWKS.Verify(compact, assertionAlgs)
+	payload, header, err := c.JWKS.Verify(compact, c.Profile.signingAlgs())
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrRequestObject, err)
 	}

@@ -80,6 +80,7 @@ func (c *GroupClient) settle(scenario Scenario) {
 	if c.Auth == "" {
 		c.Auth = c.likelyAuth(scenario)
 	}
+	c.settleProfile()
 	if c.PKCE == "" {
 		c.PKCE = pkceRequired
 	}

@@ -35,8 +35,8 @@ type Resource struct {
 	Subsystem *Subsystem // nil for the authorization server itself
 	Audience  string
 	Scopes    map[string]Text
-	Opaque    bool // access tokens for it are opaque
-	Bound     bool // and bound to a key of the caller
+	Opaque    bool    // access tokens for it are opaque
+	Profile   Profile // of the clients that get tokens for it
 
 	names oauth.Scopes // the scopes, sorted
 }

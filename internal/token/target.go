@@ -28,7 +28,7 @@ type part struct {
 func (c call) join(parts []part) (target, error) {
 	var t target
 	for _, p := range parts {
-		if err := c.mayBeBearer(p.resource); err != nil {
+		if err := c.checkStrength(p.resource); err != nil {
 			return target{}, err
 		}
 		t.audience = append(t.audience, p.resource.Audience)
@@ -63,14 +63,17 @@ func (c call) join(parts []part) (target, error) {
 	return t, nil
 }
 
-// mayBeBearer refuses a token that is bound to no key where the edge to a resource
-// demands one that is.
-func (c call) mayBeBearer(resource *registry.Resource) error {
-	if c.bound != nil || resource.Subsystem == nil {
+// checkStrength refuses a token to a client that is not as strict as the resource
+// asks, and one that is bound to no key where the edge demands it.
+func (c call) checkStrength(resource *registry.Resource) error {
+	if resource.Subsystem == nil {
 		return nil
 	}
+	if !c.client.MayCall(resource) {
+		return refuse(oauth.UnauthorizedClient, "Tokens for %s are given to clients of the profile %s only.", word(resource.Audience), resource.Profile)
+	}
 	edge, ok := c.group.Edge(c.client.Subsystem, resource.Subsystem)
-	if ok && !edge.Bound {
+	if ok && !edge.Bound || c.bound != nil {
 		return nil
 	}
 	return refuse(oauth.InvalidRequest, "Tokens of %s for %s are given only bound to a key; send a DPoP proof with the request.",
