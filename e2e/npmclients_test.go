@@ -39,6 +39,7 @@ subsystems:
       web: { secret_sha256: [$HASH_APP], redirect_uris: ["$RP/app"], post_logout_redirect_uris: ["$RP/bye"] }
       posting: { auth: client_secret_post, secret_sha256: [$HASH_APP], id_token_alg: ES256, redirect_uris: ["$RP/posting"], post_logout_redirect_uris: ["$RP/bye"] }
       phone: { type: native, redirect_uris: ["$RP/phone"] }
+      fapi: { profile: fapi2-message-signing, sender_constraint: dpop_with_nonce, jwks: $MARKET_KEYS, redirect_uris: ["$RP/fapi"] }
       spa: { type: spa, redirect_uris: ["$RP/spa"], post_logout_redirect_uris: ["$RP/spa"] }
   partner:
     scenario: third_party
@@ -76,7 +77,7 @@ func newNPMServer(t *testing.T, relyingParties string, flags ...string) (*server
 	if err != nil {
 		t.Fatal(err)
 	}
-	group := (&site{URL: relyingParties}).fill(strings.Replace(npmGroup, "$MARKET_KEYS", string(public), 1))
+	group := (&site{URL: relyingParties}).fill(strings.ReplaceAll(npmGroup, "$MARKET_KEYS", string(public)))
 	as := newServer(t, group)
 	as.args = append(as.args, flags...)
 	as.start(t)
@@ -85,7 +86,7 @@ func newNPMServer(t *testing.T, relyingParties string, flags ...string) (*server
 		Secrets:   map[string]string{"web": appSecret, "pay": paySecret, "partner": partnerSecret},
 		Redirects: map[string]string{},
 	}
-	for _, name := range []string{"phone", "posting", "spa", "partner", "bye"} {
+	for _, name := range []string{"phone", "posting", "spa", "fapi", "partner", "bye"} {
 		told.Redirects[name] = relyingParties + "/" + name
 	}
 	told.Redirects["web"] = relyingParties + "/app"
@@ -105,6 +106,7 @@ func TestOpenIDClient(t *testing.T) {
 		"token exchange",
 		"client credentials with private_key_jwt",
 		"silent sign-in",
+		"FAPI 2.0 with DPoP, a signed request and a signed response",
 		"code with PKCE, public client",
 		"refresh with rotation",
 		"consent at a third party",
@@ -130,6 +132,7 @@ func TestOAuth4WebAPI(t *testing.T) {
 		"fresh sign-in within max_age",
 		"pushed authorization request, confidential client", "pushed authorization request, public client",
 		"signed authorization response",
+		"FAPI 2.0 with DPoP and a signed request", "bound token at userinfo", "bound refresh token", "exchange of a bound token",
 		"code with PKCE, public client",
 		"refresh with rotation",
 		"revocation",

@@ -182,6 +182,95 @@ await step('signed authorization response', async () => {
   assert.equal(oauth.getValidatedIdTokenClaims(tokens).sub, subject)
 })
 
+const fapi = {
+  client: { client_id: 'market-app.fapi' },
+  authentication: oauth.PrivateKeyJwt({ key: marketKey, kid: told.marketKey.kid }),
+}
+const key = await oauth.generateKeyPair('ES256')
+const DPoP = oauth.DPoP(fapi.client, key)
+
+// proved makes a request with a proof, and once more where the server asks for its
+// nonce.
+async function proved(request) {
+  try {
+    return await request()
+  } catch (error) {
+    if (!oauth.isDPoPNonceError(error)) throw error
+    return request()
+  }
+}
+
+const bound = await step('FAPI 2.0 with DPoP and a signed request', async () => {
+  const { client, authentication } = fapi
+  const verifier = oauth.generateRandomCodeVerifier()
+  const [state, nonce] = [oauth.generateRandomState(), oauth.generateRandomNonce()]
+  const parameters = new URLSearchParams({
+    response_type: 'code',
+    response_mode: 'jwt',
+    redirect_uri: told.redirects.fapi,
+    scope: 'openid charge offline_access',
+    resource: told.payAPI,
+    state,
+    nonce,
+    code_challenge: await oauth.calculatePKCECodeChallenge(verifier),
+    code_challenge_method: 'S256',
+  })
+  const { request_uri } = await proved(async () => {
+    const request = await oauth.issueRequestObject(as, client, parameters, { key: marketKey, kid: told.marketKey.kid })
+    const pushed = new URLSearchParams({ client_id: client.client_id, request })
+    const response = await oauth.pushedAuthorizationRequest(as, client, authentication, pushed, { DPoP, ...plain })
+    return oauth.processPushedAuthorizationResponse(as, client, response)
+  })
+  const url = new URL(as.authorization_endpoint)
+  url.search = new URLSearchParams({ client_id: client.client_id, request_uri })
+  const callback = await oauth.validateJwtAuthResponse(as, client, await visit(url), state, plain)
+  const tokens = await proved(async () => {
+    const response = await oauth.authorizationCodeGrantRequest(as, client, authentication, callback, told.redirects.fapi, verifier, {
+      additionalParameters: { resource: told.payAPI },
+      DPoP,
+      ...plain,
+    })
+    return oauth.processAuthorizationCodeResponse(as, client, response, { expectedNonce: nonce, requireIdToken: true })
+  })
+  assert.equal(tokens.token_type, 'dpop')
+  return tokens
+})
+
+await step('bound token at userinfo', async () => {
+  const { client, authentication } = fapi
+  const response = await oauth.refreshTokenGrantRequest(as, client, authentication, bound.refresh_token, {
+    additionalParameters: { resource: told.issuer },
+    DPoP,
+    ...plain,
+  })
+  const tokens = await oauth.processRefreshTokenResponse(as, client, response)
+  const info = await oauth.userInfoRequest(as, client, tokens.access_token, { DPoP, ...plain })
+  assert.ok((await oauth.processUserInfoResponse(as, client, oauth.skipSubjectCheck, info)).sub)
+  const stolen = await oauth.userInfoRequest(as, client, tokens.access_token, plain)
+  await assert.rejects(oauth.processUserInfoResponse(as, client, oauth.skipSubjectCheck, stolen), oauth.WWWAuthenticateChallengeError)
+})
+
+await step('bound refresh token', async () => {
+  await refused('invalid_dpop_proof', () => refresh(fapi, bound.refresh_token))
+})
+
+await step('exchange of a bound token', async () => {
+  const parameters = { subject_token: bound.access_token, subject_token_type: accessToken, resource: told.marketAPI }
+  await refused('invalid_request', () => exchange(pay, parameters))
+  // The proof that pay was sent with the token.
+  let sent
+  await oauth.protectedResourceRequest(bound.access_token, 'POST', new URL(told.payAPI + '/charges'), undefined, undefined, {
+    DPoP,
+    ...plain,
+    [oauth.customFetch]: async (_, { headers }) => {
+      sent = new Headers(headers).get('dpop')
+      return new Response()
+    },
+  })
+  const exchanged = await exchange(pay, { ...parameters, subject_token_proof: sent })
+  assert.equal((await called(exchanged.access_token, told.marketAPI)).client_id, 'pay.backend')
+})
+
 const inBrowser = await step('code with PKCE, public client', () => signIn(spa, told.redirects.spa, 'openid items.read offline_access'))
 
 await step('refresh with rotation', async () => {

@@ -112,6 +112,33 @@ await step('silent sign-in', async () => {
 })
 
 const phone = await discover('market-app.phone', client.None())
+await step('FAPI 2.0 with DPoP, a signed request and a signed response', async () => {
+  const config = await discover('market-app.fapi', client.PrivateKeyJwt({ key: marketKey, kid: told.marketKey.kid }))
+  client.useJwtResponseMode(config)
+  client.enableNonRepudiationChecks(config)
+  const DPoP = client.getDPoPHandle(config, await client.randomDPoPKeyPair('ES256'))
+  const verifier = client.randomPKCECodeVerifier()
+  const [state, nonce] = [client.randomState(), client.randomNonce()]
+  const signed = await client.buildAuthorizationUrlWithJAR(
+    config,
+    {
+      redirect_uri: told.redirects.fapi,
+      scope: 'openid email',
+      state,
+      nonce,
+      code_challenge: await client.calculatePKCECodeChallenge(verifier),
+      code_challenge_method: 'S256',
+    },
+    { key: marketKey, kid: told.marketKey.kid },
+  )
+  const pushed = await client.buildAuthorizationUrlWithPAR(config, signed.searchParams, { DPoP })
+  const checks = { pkceCodeVerifier: verifier, expectedState: state, expectedNonce: nonce, idTokenExpected: true }
+  const tokens = await client.authorizationCodeGrant(config, await visit(pushed), checks, undefined, { DPoP })
+  assert.equal(tokens.token_type, 'dpop')
+  const info = await client.fetchUserInfo(config, tokens.access_token, tokens.claims().sub, { DPoP })
+  assert.equal(info.email, told.email)
+})
+
 const onPhone = await step('code with PKCE, public client', async () => {
   const tokens = await signIn(phone, told.redirects.phone, 'openid items.read offline_access')
   assert.equal(tokens.claims().sub, subject) // one sector, one id

@@ -4,13 +4,19 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
 	"time"
 
+	"golang.org/x/oauth2"
+
 	"github.com/sekisho-id/sekisho/internal/dpop"
+	"github.com/sekisho-id/sekisho/sdk/rp"
+	"github.com/sekisho-id/sekisho/sdk/rs"
 )
 
 // Proof of possession (RFC 9449): rows D1 to D11 and X8 of what must be refused.
@@ -418,5 +424,133 @@ func TestProofsAreSeenByTheOtherAPIs(t *testing.T) {
 	wantUnauthorized(t, "with another's", convert("DPoP", w.prover()), "invalid_token")
 	if a := convert("DPoP", service.prover); a.status != http.StatusOK {
 		t.Errorf("with its proof: %d %s", a.status, a.body)
+	}
+}
+
+// group is the APIs of the bank and of the market beside the server, as one transport.
+type group struct {
+	w    *world
+	apis map[string]http.Handler // by host
+}
+
+func (g group) RoundTrip(r *http.Request) (*http.Response, error) {
+	api, ok := g.apis[r.URL.Host]
+	if !ok {
+		return g.w.RoundTrip(r)
+	}
+	recorder := httptest.NewRecorder()
+	r.Host = r.URL.Host
+	api.ServeHTTP(recorder, r)
+	response := recorder.Result()
+	response.Request = r
+	return response, nil
+}
+
+// TestSDKHoldsItsKeys: app → bank → market with the SDK alone. Each has a key of its
+// own, the market asks for its nonce, and a stolen token opens nothing.
+func TestSDKHoldsItsKeys(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	around := group{w, map[string]http.Handler{}}
+	client := &http.Client{Transport: around}
+	key := func() *ecdsa.PrivateKey {
+		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return key
+	}
+	discover := func(config rp.Config) *rp.Client {
+		config.Issuer, config.HTTPClient, config.Now = issuer, client, w.clock.Now
+		found, err := rp.Discover(t.Context(), config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return found
+	}
+	guard := func(config rs.Config) *rs.Guard {
+		config.Issuer, config.HTTPClient, config.Now = issuer, client, w.clock.Now
+		made, err := rs.New(t.Context(), config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return made
+	}
+	appKey := key()
+	app := discover(rp.Config{ClientID: "market-app.spa", DPoPKey: appKey})
+	backend := discover(rp.Config{ClientID: "bank.backend", Secret: secrets["bank.backend"], DPoPKey: key()})
+	inner := guard(rs.Config{Audience: market, BaseURL: market, BoundOnly: true, NonceKey: make([]byte, 32)})
+	around.apis["api.market.test"] = inner.User("items.read", func(w http.ResponseWriter, r *http.Request, user *rs.User) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		_, _ = io.WriteString(w, strings.Join(user.Chain, "←")+" "+string(body))
+	})
+	var stolen string
+	around.apis["api.bank.test"] = guard(rs.Config{Audience: bank, BaseURL: bank}).User("transfer", func(w http.ResponseWriter, r *http.Request, _ *rs.User) {
+		stolen = r.Header.Get("Authorization")
+		request, err := http.NewRequestWithContext(r.Context(), http.MethodPost, market+"/items", strings.NewReader("twice read"))
+		if err != nil {
+			t.Error(err)
+		}
+		answer, err := backend.OnBehalf(market).Do(request)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer func() { _ = answer.Body.Close() }()
+		body, _ := io.ReadAll(answer.Body)
+		w.WriteHeader(answer.StatusCode)
+		_, _ = w.Write(body)
+	})
+
+	held, err := dpop.NewKey(appKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	person := w.boundSPA()
+	person.prover.key = held
+	tokens := person.wantTokens(person.public(person.redemption(person.signIn("openid transfer"), "resource", bank)...))
+	fresh, err := app.Refresh(t.Context(), tokens.RefreshToken, bank)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the second with the nonce it knows
+		answer, err := app.TokenClient(fresh).Post(bank+"/transfers?all=1", "text/plain", strings.NewReader("x"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(answer.Body)
+		_ = answer.Body.Close()
+		if answer.StatusCode != http.StatusOK || string(body) != "bank.backend←market-app.spa twice read" {
+			t.Fatalf("%d %v %s", answer.StatusCode, answer.Header, body)
+		}
+	}
+	thief := discover(rp.Config{ClientID: "market-app.spa", DPoPKey: key()})
+	answer, err := thief.TokenClient(&oauth2.Token{AccessToken: strings.TrimPrefix(stolen, "DPoP ")}).Get(bank + "/transfers")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = answer.Body.Close()
+	if answer.StatusCode != http.StatusUnauthorized {
+		t.Errorf("a stolen token: %d", answer.StatusCode)
+	}
+
+	// The server's own nonce, asked for at each of its endpoints.
+	strict := discover(rp.Config{ClientID: "suite.bound", Secret: secrets["suite.bound"], DPoPKey: appKey})
+	suite := &relyingParty{w: w, id: "suite.bound", redirect: suiteCallback}
+	code := suite.signIn("openid")
+	suite.prover = &prover{w: w, key: held}
+	suite.prover.nonce = suite.post("/oauth2/token", suite.redemption(code)...).header.Get("DPoP-Nonce")
+	mine := suite.wantTokens(suite.post("/oauth2/token", suite.redemption(code)...))
+	again, err := strict.Refresh(t.Context(), mine.RefreshToken, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var claims map[string]any
+	subject, _ := decode[map[string]any](t, segment(t, mine.IDToken, 1))["sub"].(string)
+	if err := strict.UserInfo(t.Context(), again.AccessToken, subject, &claims); err != nil {
+		t.Error(err)
 	}
 }

@@ -2,7 +2,6 @@ package registry
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/sekisho-id/sekisho/internal/jose"
 )
@@ -83,11 +82,6 @@ func (c clientCheck) checkProfile() {
 	}
 	if signsIn && c.Profile == ProfileMessageSigning && c.JAR != JARRequired {
 		c.at("jar", string(c.Profile)+" asks for signed authorization requests", "remove `jar:`")
-	}
-	for _, uri := range c.RedirectURIs {
-		if !strings.HasPrefix(uri, "https://") {
-			c.at("redirect_uris", quote(uri)+" is not https, which "+string(c.Profile)+" asks for", "write an https address")
-		}
 	}
 }
 
