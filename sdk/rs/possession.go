@@ -3,6 +3,7 @@ package rs
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -83,14 +84,24 @@ func refuseProof(why string) error {
 
 // addressOf is the address that a request was sent to, without its query.
 func (g *Guard) addressOf(r *http.Request) string {
+	path := sentPath(r)
 	if g.baseURL != "" {
-		return g.baseURL + r.URL.EscapedPath()
+		return g.baseURL + path
 	}
 	scheme := "http"
 	if r.TLS != nil {
 		scheme = "https"
 	}
-	return scheme + "://" + strings.ToLower(r.Host) + r.URL.EscapedPath()
+	return scheme + "://" + strings.ToLower(r.Host) + path
+}
+
+// sentPath is the path that the caller wrote: http.StripPrefix changes that of the
+// URL on the way to a handler.
+func sentPath(r *http.Request) string {
+	if sent, err := url.ParseRequestURI(r.RequestURI); err == nil {
+		return sent.EscapedPath()
+	}
+	return r.URL.EscapedPath() // of a request that no server has read
 }
 
 // usedHere remembers the proofs that this process saw, in two halves: while one

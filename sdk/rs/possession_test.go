@@ -230,3 +230,14 @@ func TestBoundOnlyAndBaseURL(t *testing.T) {
 		t.Errorf("a proof for the inner address: %d", answer.Code)
 	}
 }
+
+func TestProofsNameTheWholePath(t *testing.T) {
+	t.Parallel()
+	issuer, guard := setup(t)
+	h := newHolder(t, issuer)
+	behind := guard.User("", func(w http.ResponseWriter, r *http.Request, _ *rs.User) { w.Header().Set("X-Path", r.URL.Path) })
+	answer := send(http.StripPrefix("/items", behind), "DPoP "+h.token, h.proof("", nil))
+	if answer.Code != http.StatusOK || answer.Header().Get("X-Path") != "" {
+		t.Errorf("behind a prefix: %d %v", answer.Code, answer.Header())
+	}
+}
