@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+
+	"github.com/sekisho-id/sekisho/sdk/rp"
 )
 
 // app is the group's own web site (scenario 1): people sign in, no consent is
@@ -13,7 +15,8 @@ import (
 // tokens for itself.
 type app struct {
 	*visitors
-	api       *http.Client
+	bare      *http.Client // brings no token
+	thief     *rp.Client   // the same client with another key
 	marketURL string
 	payURL    string
 	ownURL    string
@@ -33,6 +36,7 @@ func (a *app) routes() map[string]http.Handler {
 		"POST /signout":              visit("signs out", a.signedIn(a.signOut)),
 		"POST /refused/itself":       visit("lets the app ask for a token of its own", a.askForItself),
 		"POST /refused/misaddressed": visit("lets the app send pay a token made for market", a.signedIn(a.misaddress)),
+		"POST /refused/stolen":       visit("lets a thief use the app's token", a.signedIn(a.steal)),
 		"POST /refused/when":         visit("lets the app ask pay for a statement", a.signedIn(a.statement)),
 	}
 }
@@ -66,17 +70,17 @@ func (a *app) home(w http.ResponseWriter, r *http.Request) {
 // items asks market what is for sale. The sellers in the answer are named as
 // this app knows them.
 func (a *app) items(ctx context.Context, who *session) ([]Item, error) {
-	token, err := who.token(ctx, a.client, a.marketURL)
+	api, err := who.api(ctx, a.client, a.marketURL)
 	if err != nil {
 		return nil, err
 	}
 	var items []Item
-	err = call{client: a.api, method: http.MethodGet, url: a.marketURL + "/items", token: token}.do(ctx, &items)
+	err = call{client: api, method: http.MethodGet, url: a.marketURL + "/items"}.do(ctx, &items)
 	return items, err
 }
 
 func (a *app) offer(w http.ResponseWriter, r *http.Request, who *session) error {
-	token, err := who.token(r.Context(), a.client, a.marketURL)
+	api, err := who.api(r.Context(), a.client, a.marketURL)
 	if err != nil {
 		return err
 	}
@@ -86,7 +90,7 @@ func (a *app) offer(w http.ResponseWriter, r *http.Request, who *session) error 
 	}
 	offer := Item{Title: r.PostFormValue("title"), Price: price}
 	var offered Item
-	err = call{client: a.api, method: http.MethodPost, url: a.marketURL + "/items", token: token, body: offer}.do(r.Context(), &offered)
+	err = call{client: api, method: http.MethodPost, url: a.marketURL + "/items", body: offer}.do(r.Context(), &offered)
 	if err != nil {
 		return err
 	}
@@ -96,12 +100,12 @@ func (a *app) offer(w http.ResponseWriter, r *http.Request, who *session) error 
 
 // sell tells market that the person's teapot is sold. Market tells others.
 func (a *app) sell(w http.ResponseWriter, r *http.Request, who *session) error {
-	token, err := who.token(r.Context(), a.client, a.marketURL)
+	api, err := who.api(r.Context(), a.client, a.marketURL)
 	if err != nil {
 		return err
 	}
 	var own []Item
-	err = call{client: a.api, method: http.MethodGet, url: a.marketURL + "/items/mine", token: token}.do(r.Context(), &own)
+	err = call{client: api, method: http.MethodGet, url: a.marketURL + "/items/mine"}.do(r.Context(), &own)
 	if err != nil {
 		return err
 	}
@@ -110,7 +114,7 @@ func (a *app) sell(w http.ResponseWriter, r *http.Request, who *session) error {
 		return errors.New("you offer no teapot")
 	}
 	var sale Sale
-	err = call{client: a.api, method: http.MethodPost, url: fmt.Sprintf("%s/items/%d/sale", a.marketURL, teapot.ID), token: token}.do(r.Context(), &sale)
+	err = call{client: api, method: http.MethodPost, url: fmt.Sprintf("%s/items/%d/sale", a.marketURL, teapot.ID)}.do(r.Context(), &sale)
 	if err != nil {
 		return err
 	}
@@ -129,13 +133,13 @@ func (a *app) buy(w http.ResponseWriter, r *http.Request, who *session) error {
 	if !ok {
 		return errors.New("no lamp is for sale")
 	}
-	token, err := who.token(r.Context(), a.client, a.payURL, "charge")
+	api, err := who.api(r.Context(), a.client, a.payURL, "charge")
 	if err != nil {
 		return err
 	}
 	var receipt Receipt
 	order := Order{Item: lamp.ID, Seller: lamp.Seller}
-	err = call{client: a.api, method: http.MethodPost, url: a.payURL + "/charges", token: token, body: order}.do(r.Context(), &receipt)
+	err = call{client: api, method: http.MethodPost, url: a.payURL + "/charges", body: order}.do(r.Context(), &receipt)
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/oauth2"
+
 	"github.com/sekisho-id/sekisho/oauth"
 )
 
@@ -40,6 +42,8 @@ func (c *check) buyLamp(ctx context.Context) error {
 		"the chain is kept in order: act %s", strings.Join(after.Chain, " ← "))
 	c.verify(slices.Equal(after.Audience, []string{c.group.urls[partyMarket]}) && slices.Equal(after.Scopes, []string{"items.read"}),
 		"the new token is for market, with items.read and nothing else")
+	c.verify(before.Bound != "" && after.Bound != "" && before.Bound != after.Bound,
+		"both are bound, each to the key of whoever holds it: %s → %s", short(before.Bound), short(after.Bound))
 	c.verify(after.Expires > 0 && after.Expires <= before.Expires, "it ends no later than the app's token")
 
 	asked := c.step(mark, partyPay, partyMarket, "GET /items/")
@@ -104,12 +108,13 @@ func (c *check) mixUpContexts(ctx context.Context) error {
 		return errors.New("the app holds no session of the person")
 	}
 	marketURL := c.group.urls[partyMarket]
-	person, err := held.token(ctx, c.group.systems.app.client, marketURL)
+	app := c.group.systems.app.client
+	person, err := held.token(ctx, app, marketURL)
 	if err != nil {
 		return err
 	}
 	var settled Settled
-	err = call{client: c.group.systems.app.api, method: http.MethodPost, url: marketURL + "/settlements", token: person, body: []Settlement{}}.do(ctx, &settled)
+	err = call{client: app.TokenClient(person), method: http.MethodPost, url: marketURL + "/settlements", body: []Settlement{}}.do(ctx, &settled)
 	c.verify(codeOf(err) == oauth.InsufficientScope, "a person's token does not open what is for services: %s", codeOf(err))
 
 	service, err := c.group.systems.batch.client.ServiceToken(marketURL, "settle").Token()
@@ -120,7 +125,7 @@ func (c *check) mixUpContexts(ctx context.Context) error {
 	c.verify(codeOf(err) == oauth.InvalidRequest, "a service's token cannot be exchanged as if a person had called: %s", codeOf(err))
 
 	var items []Item
-	forged := call{client: c.group.systems.app.api, method: http.MethodGet, url: marketURL + "/items", token: tamper(person)}.do(ctx, &items)
+	forged := call{client: app.TokenClient(&oauth2.Token{AccessToken: tamper(person.AccessToken)}), method: http.MethodGet, url: marketURL + "/items"}.do(ctx, &items)
 	c.verify(codeOf(forged) == oauth.InvalidToken, "a token with one changed letter opens nothing: %s", codeOf(forged))
 	return nil
 }

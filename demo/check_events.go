@@ -174,7 +174,7 @@ func forge(proof string) (string, error) {
 
 // refusedAtOnce holds that market refuses a token, good for minutes yet, whose
 // session has ended. It checks tokens offline; what it knows, it was told.
-func (c *check) refusedAtOnce(ctx context.Context, token string) error {
+func (c *check) refusedAtOnce(ctx context.Context, api *http.Client) error {
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, eventPatience)
 	defer cancel()
@@ -182,7 +182,7 @@ func (c *check) refusedAtOnce(ctx context.Context, token string) error {
 	defer tick.Stop()
 	for {
 		var items []Item
-		err := call{client: http.DefaultClient, method: http.MethodGet, url: c.group.urls[partyMarket] + "/items", token: token}.do(ctx, &items)
+		err := call{client: api, method: http.MethodGet, url: c.group.urls[partyMarket] + "/items"}.do(ctx, &items)
 		if codeOf(err) == oauth.InvalidToken {
 			c.verify(true, "market was told that the session has ended: %d ms later it refuses a token of it that lives for minutes yet",
 				time.Since(began).Milliseconds())

@@ -168,7 +168,7 @@ func (c *check) signOut(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	browsing, err := held.token(ctx, c.group.systems.app.client, c.group.urls[partyMarket])
+	browsing, err := held.api(ctx, c.group.systems.app.client, c.group.urls[partyMarket])
 	if err != nil {
 		return err
 	}
@@ -185,7 +185,7 @@ func (c *check) signOut(ctx context.Context) error {
 	c.verify(strings.Contains(c.browser.text("notice"), string(oauth.LoginRequired)), "prompt=none now answers login_required")
 	_, err = c.group.systems.app.client.Refresh(ctx, held.refresh, c.group.urls[partyMarket])
 	c.verify(codeOf(err) == oauth.InvalidGrant, "the app's refresh token has ended: %s", codeOf(err))
-	_, err = c.group.systems.pay.client.Exchange(ctx, charge, c.group.urls[partyMarket])
+	_, err = c.group.systems.pay.client.Exchange(ctx, charge.AccessToken, c.group.urls[partyMarket])
 	c.verify(codeOf(err) == oauth.InvalidRequest, "a token the app still held can be exchanged no more: %s", codeOf(err))
 
 	if err := c.browser.open(ctx, c.group.urls[partyCrypto]+"/"); err != nil {

@@ -114,6 +114,7 @@ func TestPageInChromium(t *testing.T) {
 		{"do-market-app-refused-itself", "unauthorized_client"},
 		{"do-page-refused-batch", "insufficient_scope"},
 		{"do-market-app-refused-misaddressed", "invalid_request"},
+		{"do-market-app-refused-stolen", "invalid_token"},
 		{"do-market-app-refused-when", "invalid_scope"},
 		{"do-partner-refused-chain", "invalid_target"},
 	} {

@@ -9,7 +9,6 @@ import (
 // for consent, and what it may do ends at the systems it calls itself.
 type partner struct {
 	*visitors
-	api       *http.Client
 	hears     *subscriber
 	marketURL string
 	payURL    string
@@ -43,12 +42,12 @@ func (p *partner) home(w http.ResponseWriter, r *http.Request) {
 }
 
 func (p *partner) shelf(w http.ResponseWriter, r *http.Request, who *session) error {
-	token, err := who.token(r.Context(), p.client, p.marketURL)
+	api, err := who.api(r.Context(), p.client, p.marketURL)
 	if err != nil {
 		return err
 	}
 	var items []Item
-	err = call{client: p.api, method: http.MethodGet, url: p.marketURL + "/items/mine", token: token}.do(r.Context(), &items)
+	err = call{client: api, method: http.MethodGet, url: p.marketURL + "/items/mine"}.do(r.Context(), &items)
 	if err != nil {
 		return err
 	}

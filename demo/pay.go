@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"net/http"
 	"strconv"
-	"strings"
 
 	"github.com/sekisho-id/sekisho/oauth"
 	"github.com/sekisho-id/sekisho/sdk/rp"
@@ -207,8 +206,9 @@ func (p *pay) statement(r *http.Request, who caller) (any, error) {
 // hands on whatever token it is given. It is here to show that the
 // authorization server refuses such a token even then.
 func (p *pay) careless(w http.ResponseWriter, r *http.Request) {
-	token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	_, err := p.client.Exchange(r.Context(), token, p.marketURL, "items.read")
+	token, _ := presented(r)
+	ctx := rp.WithUserProof(r.Context(), r.Header.Get(oauth.HeaderDPoP))
+	_, err := p.client.Exchange(ctx, token, p.marketURL, "items.read")
 	if err != nil {
 		err = onward(partyMarket, err)
 	}

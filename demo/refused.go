@@ -24,6 +24,7 @@ var refusals = []refusal{
 	{partyCrypto, "refused/convert", "Crypto asks to convert ids", oauth.InvalidScope},
 	{partyPage, "refused/batch", "The batch reads a person's items", oauth.InsufficientScope},
 	{partyApp, "refused/misaddressed", "Pay uses a token made for market", oauth.InvalidRequest},
+	{partyApp, "refused/stolen", "A thief uses the app's token at pay", oauth.InvalidToken},
 	{partyApp, "refused/when", "Pay exchanges a token without “charge”", oauth.InvalidScope},
 	{partyPartner, "refused/chain", "The partner buys through pay", oauth.InvalidTarget},
 }
@@ -47,29 +48,45 @@ func (a *app) askForItself(w http.ResponseWriter, r *http.Request) {
 // misaddress sends pay a token whose audience is market: first to pay's API,
 // whose guard refuses it, then to the handler that forgot its guard.
 func (a *app) misaddress(w http.ResponseWriter, r *http.Request, who *session) error {
-	token, err := who.token(r.Context(), a.client, a.marketURL)
+	api, err := who.api(r.Context(), a.client, a.marketURL)
 	if err != nil {
 		return err
 	}
 	var balance Receipt
-	guarded := call{client: a.api, method: http.MethodGet, url: a.payURL + "/balance", token: token}.do(r.Context(), &balance)
+	guarded := call{client: api, method: http.MethodGet, url: a.payURL + "/balance"}.do(r.Context(), &balance)
 	var item Item
-	careless := call{client: a.api, method: http.MethodPost, url: a.payURL + "/careless", token: token}.do(r.Context(), &item)
+	careless := call{client: api, method: http.MethodPost, url: a.payURL + "/careless"}.do(r.Context(), &item)
 	if guarded == nil || careless == nil {
 		return errNotRefused
 	}
 	return errors.Join(guarded, careless)
 }
 
+// steal sends pay a good token without its key, as a thief would: as a bearer token,
+// and with the proof of another key.
+func (a *app) steal(w http.ResponseWriter, r *http.Request, who *session) error {
+	token, err := who.token(r.Context(), a.client, a.payURL)
+	if err != nil {
+		return err
+	}
+	var balance Receipt
+	plain := call{client: a.bare, method: http.MethodGet, url: a.payURL + "/balance", token: token.AccessToken}.do(r.Context(), &balance)
+	proved := call{client: a.thief.TokenClient(token), method: http.MethodGet, url: a.payURL + "/balance"}.do(r.Context(), &balance)
+	if plain == nil || proved == nil {
+		return errNotRefused
+	}
+	return errors.Join(plain, proved)
+}
+
 // statement asks pay for a statement with a token that may read the balance and
 // nothing else; pay cannot exchange it to ask market for the names of items.
 func (a *app) statement(w http.ResponseWriter, r *http.Request, who *session) error {
-	token, err := who.token(r.Context(), a.client, a.payURL, "balance.read")
+	api, err := who.api(r.Context(), a.client, a.payURL, "balance.read")
 	if err != nil {
 		return err
 	}
 	var statement []Item
-	err = call{client: a.api, method: http.MethodGet, url: a.payURL + "/statement", token: token}.do(r.Context(), &statement)
+	err = call{client: api, method: http.MethodGet, url: a.payURL + "/statement"}.do(r.Context(), &statement)
 	a.mustRefuse(w, r, err)
 	return nil
 }
@@ -88,12 +105,12 @@ func (c *crypto) askToConvert(w http.ResponseWriter, r *http.Request) {
 
 // buy tries to have pay call on to market in a chain another company began.
 func (p *partner) buy(w http.ResponseWriter, r *http.Request, who *session) error {
-	token, err := who.token(r.Context(), p.client, p.payURL, "charge")
+	api, err := who.api(r.Context(), p.client, p.payURL, "charge")
 	if err != nil {
 		return err
 	}
 	var receipt Receipt
-	err = call{client: p.api, method: http.MethodPost, url: p.payURL + "/charges", token: token, body: Order{Item: 1}}.do(r.Context(), &receipt)
+	err = call{client: api, method: http.MethodPost, url: p.payURL + "/charges", body: Order{Item: 1}}.do(r.Context(), &receipt)
 	p.mustRefuse(w, r, err)
 	return nil
 }

@@ -2,10 +2,13 @@ package demo
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/rand"
 	"fmt"
 	"net/http"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/sekisho-id/sekisho/sdk/event"
@@ -74,11 +77,19 @@ func (g *Group) http(party string) *http.Client {
 	return &http.Client{Timeout: 10 * time.Second, Transport: carrying{transport}}
 }
 
-// relyingParty makes the OAuth client of a system, with the credential it has.
+// relyingParty makes the OAuth client of a system, with the credential it has. Those
+// that move money bind their tokens to a key, made anew at each start.
 func (g *Group) relyingParty(ctx context.Context, party, clientID string) (*rp.Client, error) {
 	config := rp.Config{Issuer: g.Issuer(), ClientID: clientID, Secret: g.credentials.secrets[clientID], HTTPClient: g.http(party)}
 	if key, ok := g.credentials.keys[clientID]; ok {
 		config.Key, config.KeyID = key, clientID
+	}
+	if slices.Contains([]string{clientWeb, clientPay, clientNightly}, clientID) {
+		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		if err != nil {
+			return nil, err
+		}
+		config.DPoPKey = key
 	}
 	return rp.Discover(ctx, config)
 }
@@ -228,8 +239,12 @@ func (g *Group) buildApp(ctx context.Context) error {
 	}
 	visitors, err := g.visitors(ctx, site,
 		clientWeb, "user-70%02d", []string{"items.read", "items.write", "charge", "balance.read"})
+	if err != nil {
+		return err
+	}
+	thief, err := g.relyingParty(ctx, partyApp, clientWeb)
 	g.systems.app = &app{
-		visitors: visitors, api: g.http(partyApp),
+		visitors: visitors, bare: g.http(partyApp), thief: thief,
 		marketURL: g.urls[partyMarket], payURL: g.urls[partyPay], ownURL: g.urls[partyApp],
 	}
 	return err
@@ -276,7 +291,7 @@ func (g *Group) buildPartner(ctx context.Context) error {
 	}
 	hears, err := g.subscriber(ctx, partyPartner, visitors.client, event.Config{Users: visitors.known})
 	g.systems.partner = &partner{
-		visitors: visitors, api: g.http(partyPartner), hears: hears, marketURL: g.urls[partyMarket], payURL: g.urls[partyPay],
+		visitors: visitors, hears: hears, marketURL: g.urls[partyMarket], payURL: g.urls[partyPay],
 	}
 	return err
 }

@@ -191,8 +191,8 @@ func parameter(challenge, name string) string {
 func (t *Trace) api(party string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		step := Step{From: "?", To: party, Title: r.Method + " " + r.URL.Path, Running: true}
-		if presented, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
-			token := t.readToken("access token", presented)
+		if access, ok := presented(r); ok {
+			token := t.readToken("access token", access)
 			step.Tokens, step.From = []Token{token}, partyOf(token.Client)
 		}
 		t.observe(step, next, w, r)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -62,6 +63,7 @@ type Token struct {
 	Chain    []string // actors, the present one first
 	Life     int64    // seconds from issue to expiry
 	Expires  int64
+	Bound    string // thumbprint of the key that it is bound to
 
 	sector string // whose subject it is, where that is not the client's
 }
@@ -207,6 +209,12 @@ func (t *Trace) behind(ctx context.Context, person Person) {
 	})
 }
 
+// presented is the access token of a request, under either scheme.
+func presented(r *http.Request) (token string, ok bool) {
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	return token, scheme == oauth.Bearer || scheme == oauth.DPoP
+}
+
 // readToken decodes what a JWT says without checking it: the trace only shows.
 // An opaque token shows its kind alone.
 func (t *Trace) readToken(kind, compact string) Token {
@@ -232,6 +240,9 @@ func (t *Trace) readToken(kind, compact string) Token {
 	}
 	token.Scopes, token.Chain = claims.Scope, claims.Actor.Chain()
 	token.Service = claims.ClientID != "" && claims.ServiceContext()
+	if claims.Confirmation != nil {
+		token.Bound = claims.Confirmation.JKT
+	}
 	token.Life, token.Expires = claims.ExpiresAt-claims.IssuedAt, claims.ExpiresAt
 	return token
 }

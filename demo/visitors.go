@@ -48,22 +48,32 @@ type session struct {
 // tokenMargin keeps a token from being sent when it may die on the way.
 const tokenMargin = 10 * time.Second
 
+// api is an HTTP client that calls a resource for the person, with the token for
+// it and the proof of its key.
+func (s *session) api(ctx context.Context, client *rp.Client, resource string, scopes ...string) (*http.Client, error) {
+	token, err := s.token(ctx, client, resource, scopes...)
+	if err != nil {
+		return nil, err
+	}
+	return client.TokenClient(token), nil
+}
+
 // token answers an access token for a resource out of what the sign-in
 // granted, through the refresh token (RFC 8707 §2.2). Without scopes it holds
 // all that was granted there.
-func (s *session) token(ctx context.Context, client *rp.Client, resource string, scopes ...string) (string, error) {
+func (s *session) token(ctx context.Context, client *rp.Client, resource string, scopes ...string) (*oauth2.Token, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	key := tokenKey(resource, scopes)
 	if held, ok := s.tokens[key]; ok && time.Until(held.Expiry) > tokenMargin {
-		return held.AccessToken, nil
+		return held, nil
 	}
 	fresh, err := client.Refresh(ctx, s.refresh, resource, scopes...)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	s.refresh, s.tokens[key] = fresh.RefreshToken, fresh
-	return fresh.AccessToken, nil
+	return fresh, nil
 }
 
 func tokenKey(resource string, scopes oauth.Scopes) string { return resource + " " + scopes.String() }
