@@ -168,7 +168,8 @@ type costRow struct {
 // costRequest is one request, made again and again.
 type costRequest struct {
 	method, url, id, secret, body string
-	bearer                        string // instead of id and secret
+	bearer                        string                    // instead of id and secret
+	prove                         func(*http.Request) error // adds a proof of possession to each
 }
 
 func (s *server) request(path, id, secret string, form url.Values) costRequest {
@@ -243,6 +244,11 @@ func (c costRequest) send(client *http.Client) error {
 	case c.method == http.MethodPost:
 		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		request.SetBasicAuth(c.id, c.secret)
+	}
+	if c.prove != nil {
+		if err := c.prove(request); err != nil {
+			return err
+		}
 	}
 	response, err := client.Do(request)
 	if err != nil {

@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"io"
@@ -30,6 +31,13 @@ type replicas struct {
 // newReplicas starts both at once on an empty database.
 func newReplicas(t *testing.T) *replicas {
 	t.Helper()
+	return replicasOf(t, "", func(group string) string { return group })
+}
+
+// replicasOf is newReplicas with another issuer, unless that is empty, a group file
+// that is changed, and further flags.
+func replicasOf(t *testing.T, issuer string, change func(group string) string, flags ...string) *replicas {
+	t.Helper()
 	database := postgrestest.New(t, "log_min_messages=fatal")
 	database.Exec(t, "CREATE DATABASE sekisho")
 	dir := t.TempDir()
@@ -46,12 +54,13 @@ func newReplicas(t *testing.T) *replicas {
 	r := &replicas{rp: newSite(t), client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}}
 	t.Cleanup(r.client.CloseIdleConnections)
 	listen := [2]string{freeAddress(t), freeAddress(t)}
-	file := write(t, dir, "group.yaml", strings.NewReplacer("$ISSUER", "http://"+listen[0], "spa: {", "spa: { rate: 100000,").Replace(r.rp.group()))
+	issuer = cmp.Or(issuer, "http://"+listen[0])
+	file := write(t, dir, "group.yaml", strings.NewReplacer("$ISSUER", issuer, "spa: {", "spa: { rate: 100000,").Replace(change(r.rp.group())))
 	for i := range r.both {
 		ops := freeAddress(t)
 		r.both[i] = &server{
 			Issuer: "http://" + listen[i], Ops: "http://" + ops, Dir: dir, File: file, env: env,
-			args: []string{"serve", "--group", file, "--listen", listen[i], "--ops-listen", ops},
+			args: append([]string{"serve", "--group", file, "--listen", listen[i], "--ops-listen", ops}, flags...),
 		}
 		if err := r.both[i].launch(t); err != nil {
 			t.Fatal(err)

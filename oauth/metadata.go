@@ -42,5 +42,18 @@ type Metadata struct {
 	AuthorizationDetailsTypesSupported         []string    `json:"authorization_details_types_supported,omitempty"`
 	BackChannelLogoutSupported                 bool        `json:"backchannel_logout_supported,omitempty"`
 	BackChannelLogoutSessionSupported          bool        `json:"backchannel_logout_session_supported,omitempty"`
+	CertificateBoundAccessTokens               bool        `json:"tls_client_certificate_bound_access_tokens,omitempty"` // RFC 8705 §3.3
 	ServiceDocumentation                       string      `json:"service_documentation,omitempty"`
+
+	MTLSEndpointAliases *EndpointAliases `json:"mtls_endpoint_aliases,omitempty"`
+}
+
+// EndpointAliases are where a client that presents a certificate finds endpoints
+// (RFC 8705 §5).
+type EndpointAliases struct {
+	TokenEndpoint                      string `json:"token_endpoint,omitempty"`
+	UserinfoEndpoint                   string `json:"userinfo_endpoint,omitempty"`
+	IntrospectionEndpoint              string `json:"introspection_endpoint,omitempty"`
+	RevocationEndpoint                 string `json:"revocation_endpoint,omitempty"`
+	PushedAuthorizationRequestEndpoint string `json:"pushed_authorization_request_endpoint,omitempty"`
 }

@@ -51,6 +51,8 @@ const (
 	AuthSecretBasic   = "client_secret_basic"
 	AuthSecretPost    = "client_secret_post"
 	AuthPrivateKeyJWT = "private_key_jwt"
+	AuthTLS           = "tls_client_auth"             // RFC 8705 §2.1
+	AuthSelfSignedTLS = "self_signed_tls_client_auth" // RFC 8705 §2.2
 )
 
 // TokenResponse is a successful answer of the token endpoint

@@ -2,10 +2,13 @@ package main
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"runtime/debug"
+	"strings"
 
 	"github.com/sekisho-id/sekisho/internal/app"
 )
@@ -24,6 +27,11 @@ type serveCommand struct {
 	TLSKey     string   `env:"SEKISHO_TLS_KEY" placeholder:"FILE" help:"Private key of the certificate."`
 	TrustProxy []string `env:"SEKISHO_TRUST_PROXY" placeholder:"NETWORK" help:"Proxies whose X-Forwarded-For is believed."`
 
+	MTLSURL    string `name:"mtls-url" env:"SEKISHO_MTLS_URL" placeholder:"URL" help:"Where clients that present certificates reach this server (RFC 8705), for example https://mtls.id.example."`
+	MTLSListen string `name:"mtls-listen" env:"SEKISHO_MTLS_LISTEN" placeholder:"ADDRESS" help:"TLS listener for them, with the certificate of --tls-cert."`
+	MTLSHeader string `name:"mtls-header" env:"SEKISHO_MTLS_HEADER" placeholder:"NAME" help:"Header in which a proxy of --trust-proxy hands their certificates on, at every request to --mtls-url, as in Client-Cert."`
+	ClientCA   string `name:"client-ca" env:"SEKISHO_CLIENT_CA" placeholder:"FILE" help:"Authorities (PEM) whose certificates clients with tls_client_auth present."`
+
 	EventNetworks []string `env:"SEKISHO_EVENT_NETWORKS" placeholder:"NETWORK" help:"Private networks where receivers of events may be that belong to the group, for example 10.1.0.0/16. Third parties reach public addresses only."`
 	OTLP          string   `name:"otlp" env:"OTEL_EXPORTER_OTLP_ENDPOINT" placeholder:"URL" help:"OpenTelemetry collector (OTLP over HTTP) for traces, for example http://localhost:4318. Default: no traces."`
 }
@@ -41,6 +49,10 @@ func (c serveCommand) Run(ctx context.Context, term terminal) (err error) {
 	if config.EventNetworks, err = prefixes(c.EventNetworks); err != nil {
 		return fmt.Errorf("--event-networks: %w", err)
 	}
+	config.MTLS = app.MTLS{URL: strings.TrimSuffix(c.MTLSURL, "/"), Listen: c.MTLSListen, Header: c.MTLSHeader}
+	if config.MTLS.Roots, err = authorities(c.ClientCA); err != nil {
+		return fmt.Errorf("--client-ca: %w", err)
+	}
 	config.RequireSynchronous = c.RequireSynchronous
 	config.GroupFile, config.Version = c.Group, version()
 	config.Listen, config.OpsListen = c.Listen, c.OpsListen
@@ -48,6 +60,22 @@ func (c serveCommand) Run(ctx context.Context, term terminal) (err error) {
 	config.TLSCert, config.TLSKey = c.TLSCert, c.TLSKey
 	defer spendMemory(ctx)()
 	return serve(ctx, config)
+}
+
+// authorities reads a file of certificates in PEM; nil for none.
+func authorities(file string) (*x509.CertPool, error) {
+	if file == "" {
+		return nil, nil
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("%s holds no certificate in PEM", file)
+	}
+	return pool, nil
 }
 
 // serve opens the server and runs it until ctx ends.

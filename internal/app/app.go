@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"runtime"
+	"strings"
 	"sync/atomic"
 
 	"github.com/sekisho-id/sekisho/internal/courier"
@@ -29,6 +31,7 @@ type App struct {
 	metrics   *metrics
 	tracer    *tracing.Tracer // nil: no traces
 	draining  atomic.Bool
+	mtls      net.Listener // of our own, for clients that present certificates; nil for none
 
 	signin       *signin.Door
 	token        *token.Door
@@ -85,6 +88,7 @@ func (a *App) build(ctx context.Context) error {
 	budgets := a.Pairwise.NewBudgets(pairwise.Budget{}, c.Logger)
 	a.Mint, err = mint.New(mint.Config{
 		Issuer: a.issuer, Registry: a.Registry, Keys: a.Keys, Pairwise: a.Pairwise, Grants: a.Grants, Now: c.Now,
+		Certificates: web.Certificates{Header: c.MTLS.Header, Host: strings.TrimPrefix(c.MTLS.URL, "https://"), Trusted: c.TrustProxy}, MTLSURL: c.MTLS.URL,
 	})
 	if err != nil {
 		return err

@@ -28,6 +28,7 @@ type Config struct {
 	OpsListen  string // operators' listener; default localhost:8081; "off" for none
 	TLSCert    string // certificate and key files; both or none (a proxy terminates TLS)
 	TLSKey     string
+	MTLS       MTLS
 	TrustProxy []netip.Prefix // peers whose X-Forwarded-For is believed
 
 	EventNetworks []netip.Prefix // private networks where receivers of events may be that belong to the group
@@ -45,6 +46,30 @@ type Config struct {
 	DrainFor time.Duration // how long running requests may finish at shutdown; default 20 s
 	Logger   *slog.Logger
 	Now      func() time.Time
+}
+
+// MTLS says how clients present certificates (RFC 8705). The zero value: not at all.
+type MTLS struct {
+	URL    string         // where they do, as in https://mtls.id.example; told in the metadata
+	Listen string         // a TLS listener of our own that asks for them, with the certificate of TLSCert; empty: a proxy hands them on
+	Header string         // in which a proxy of TrustProxy hands them on; empty: Listen
+	Roots  *x509.CertPool // the authorities of tls_client_auth; nil: none
+}
+
+func (m MTLS) check(c Config, fault func(string, ...any)) {
+	switch {
+	case m.URL == "" && (m.Listen != "" || m.Header != "" || m.Roots != nil):
+		fault("clients that present certificates must know where: give --mtls-url")
+	case m.URL == "":
+	case m.Listen == "" && m.Header == "":
+		fault("--mtls-url needs --mtls-listen, or --mtls-header of a proxy that ends TLS")
+	case m.Listen != "" && c.TLSCert == "":
+		fault("--mtls-listen needs --tls-cert and --tls-key")
+	case m.Header != "" && len(c.TrustProxy) == 0:
+		fault("--mtls-header needs --trust-proxy: anybody else could write the header")
+	case !strings.HasPrefix(m.URL, "https://") || strings.Count(m.URL, "/") > 2:
+		fault("--mtls-url must be https with host and port only, as in https://mtls.id.example")
+	}
 }
 
 const (
@@ -105,6 +130,7 @@ func (c Config) Validate() error {
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		fault("--tls-cert and --tls-key go together")
 	}
+	c.MTLS.check(c, fault)
 	return errors.Join(faults...)
 }
 

@@ -66,7 +66,7 @@ func (r *Rooms) open(ctx context.Context) error {
 	generation := func() int { return r.Pairwise.Current() }
 	var err error
 	r.Registry, err = registry.Open(ctx, registry.Config{
-		DB: r.DB, Now: c.Now, Generation: generation, Removed: r.clientsRemoved,
+		DB: r.DB, Now: c.Now, ClientRoots: c.MTLS.Roots, Generation: generation, Removed: r.clientsRemoved,
 	})
 	if err != nil {
 		return err

@@ -36,12 +36,21 @@ func (a *App) Listen(ctx context.Context) (public, ops net.Listener, err error) 
 	if err != nil {
 		return nil, nil, fmt.Errorf("listen on %s (--listen): %w", a.config.Listen, err)
 	}
+	if at := a.config.MTLS.Listen; at != "" {
+		if a.mtls, err = config.Listen(ctx, "tcp", at); err != nil {
+			return nil, nil, errors.Join(fmt.Errorf("listen on %s (--mtls-listen): %w", at, err), public.Close())
+		}
+	}
 	if a.config.OpsListen == opsOff {
 		return public, nil, nil
 	}
 	ops, err = config.Listen(ctx, "tcp", a.config.OpsListen)
 	if err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("listen on %s (--ops-listen): %w", a.config.OpsListen, err), public.Close())
+		err = errors.Join(fmt.Errorf("listen on %s (--ops-listen): %w", a.config.OpsListen, err), public.Close())
+		if a.mtls != nil {
+			err = errors.Join(err, a.mtls.Close())
+		}
+		return nil, nil, err
 	}
 	return public, ops, nil
 }
@@ -56,6 +65,13 @@ func (a *App) Run(ctx context.Context, public, ops net.Listener) error {
 			return fmt.Errorf("TLS certificate: %w", err)
 		}
 		servers[0].on = tls.NewListener(public, tlsConfig(certificate))
+		if a.mtls != nil {
+			asking := tlsConfig(certificate)
+			// Asked for and not judged: a handshake shows that the client holds the
+			// key, and whose certificate it is depends on the client (RFC 8705 §2).
+			asking.ClientAuth = tls.RequestClientCert
+			servers = append(servers, &listening{server: a.server(a.Handler()), on: tls.NewListener(a.mtls, asking)})
+		}
 	}
 	if ops != nil {
 		servers = append(servers, &listening{server: a.server(a.opsHandler()), on: ops})

@@ -39,9 +39,10 @@ var floors = map[string]int{
 	"internal/appendjson": 1,
 	"internal/dpop":       1,
 
-	"oauth":             0,
-	"internal/outgoing": 0,
-	"internal/tracing":  0,
+	"oauth":               0,
+	"internal/outgoing":   0,
+	"internal/clientcert": 0,
+	"internal/tracing":    0,
 }
 
 // across lists the few imports within one floor, each with its reason.
@@ -53,7 +54,7 @@ var across = map[[2]string]string{
 // side: what each may import of ours.
 var outside = map[string][]string{
 	"sdk/rp":                  {"oauth", "internal/dpop", "sdk/internal/issuer", "sdk/internal/cache"},
-	"sdk/rs":                  {"oauth", "internal/dpop", "sdk/rp", "sdk/internal/issuer", "sdk/internal/cache", "sdk/internal/tracing"},
+	"sdk/rs":                  {"oauth", "internal/dpop", "internal/clientcert", "sdk/rp", "sdk/internal/issuer", "sdk/internal/cache", "sdk/internal/tracing"},
 	"sdk/event":               {"oauth", "sdk/rp", "sdk/rs", "sdk/internal/issuer", "sdk/internal/cache", "internal/outgoing"},
 	"sdk/internal/issuer":     {"oauth", "sdk/internal/tracing"}, // metadata and keys, for both sides
 	"sdk/internal/tracing":    {},

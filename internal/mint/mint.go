@@ -13,6 +13,7 @@ import (
 	"github.com/sekisho-id/sekisho/internal/pairwise"
 	"github.com/sekisho-id/sekisho/internal/registry"
 	"github.com/sekisho-id/sekisho/internal/secret"
+	"github.com/sekisho-id/sekisho/internal/web"
 )
 
 // ErrInvalid is the answer to every token that is not good, whatever is wrong
@@ -38,7 +39,7 @@ const (
 	clockAhead = 60 * time.Second
 )
 
-// Config is what a Mint needs. All fields are required.
+// Config is what a Mint needs. All fields but the last two are required.
 type Config struct {
 	Issuer   string
 	Registry *registry.Registry
@@ -46,6 +47,9 @@ type Config struct {
 	Pairwise *pairwise.Pairwise
 	Grants   *grant.Grants
 	Now      func() time.Time
+
+	Certificates web.Certificates // where those of clients are found
+	MTLSURL      string           // where else this server is reached, by who presents a certificate; empty: nowhere
 }
 
 // Mint makes and checks tokens.

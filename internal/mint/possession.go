@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 
+	"github.com/sekisho-id/sekisho/internal/clientcert"
 	"github.com/sekisho-id/sekisho/internal/dpop"
 	"github.com/sekisho-id/sekisho/internal/registry"
 	"github.com/sekisho-id/sekisho/internal/web"
@@ -16,9 +17,15 @@ import (
 // an *oauth.Error, or the server's own failure.
 func (m *Mint) Possession(w http.ResponseWriter, r *http.Request, client *registry.Client) (*oauth.Confirmation, error) {
 	proof, err := m.proof(w, r, client, "")
-	switch {
+	switch certificates := m.Certificates.Of(r); {
 	case err != nil:
 		return nil, err
+	case client.MTLSRequired && proof != nil:
+		return nil, oauth.Refuse(oauth.InvalidRequest, "The tokens of this client are bound to its certificate (sender_constraint); send no DPoP proof.")
+	case client.MTLSRequired && len(certificates) == 0:
+		return nil, oauth.Refuse(oauth.InvalidRequest, "The tokens of this client are bound to its certificate (sender_constraint); present one, at the address of mtls_endpoint_aliases.")
+	case client.MTLSRequired:
+		return &oauth.Confirmation{X5T: clientcert.Thumbprint(certificates[0])}, nil
 	case proof != nil:
 		return &oauth.Confirmation{JKT: proof.Thumbprint}, nil
 	case client.DPoPRequired:
@@ -50,6 +57,8 @@ func (m *Mint) CheckSent(w http.ResponseWriter, r *http.Request, sent web.SentTo
 	switch {
 	case bound == nil && !sent.DPoP:
 		return checked, nil
+	case bound != nil && bound.X5T != "":
+		return checked, m.checkHolder(r, sent, bound)
 	case bound == nil:
 		return Checked{}, oauth.Refuse(oauth.InvalidToken, "The access token is bound to no key; send it under the scheme Bearer.")
 	case !sent.DPoP:
@@ -73,6 +82,19 @@ func (m *Mint) CheckSent(w http.ResponseWriter, r *http.Request, sent web.SentTo
 	return checked, nil
 }
 
+// checkHolder asks for the certificate that a token is bound to (RFC 8705 §3). Its
+// scheme is Bearer all the same.
+func (m *Mint) checkHolder(r *http.Request, sent web.SentToken, bound *oauth.Confirmation) error {
+	certificates := m.Certificates.Of(r)
+	switch {
+	case sent.DPoP:
+		return oauth.Refuse(oauth.InvalidToken, "The access token is bound to a certificate; send it under the scheme Bearer.")
+	case len(certificates) == 0 || clientcert.Thumbprint(certificates[0]) != bound.X5T:
+		return oauth.Refuse(oauth.InvalidToken, "The access token is bound to a certificate, which the request was not made with.")
+	}
+	return nil
+}
+
 func (c Checked) client() *registry.Client {
 	if c.User != nil {
 		return c.User.Client
@@ -91,7 +113,12 @@ func (m *Mint) proof(w http.ResponseWriter, r *http.Request, client *registry.Cl
 		return nil, nil
 	}
 	now := m.Now()
-	proof, err := dpop.Check(compact, dpop.Request{Method: r.Method, URL: m.Issuer + r.URL.EscapedPath(), Token: token}, now)
+	request := dpop.Request{Method: r.Method, URL: m.Issuer + r.URL.EscapedPath(), Token: token}
+	proof, err := dpop.Check(compact, request, now)
+	if err != nil && m.MTLSURL != "" {
+		request.URL = m.MTLSURL + r.URL.EscapedPath()
+		proof, err = dpop.Check(compact, request, now)
+	}
 	if err != nil {
 		return nil, refuseProof(err)
 	}

@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"crypto/subtle"
+	"crypto/x509"
 	"errors"
 	"fmt"
 
@@ -17,7 +18,8 @@ type Credentials struct {
 	Secret        string
 	AssertionType string
 	Assertion     string
-	Audiences     []string // whom an assertion may be addressed to: the issuer first, then the token endpoint and the endpoint called
+	Certificates  []*x509.Certificate // presented in TLS, the client's own first
+	Audiences     []string            // whom an assertion may be addressed to: the issuer first, then the token endpoint and the endpoint called
 }
 
 // Claimed is the client id that the credentials claim, before anything of them
@@ -69,12 +71,15 @@ func (r *Registry) Authenticate(ctx context.Context, credentials Credentials) (*
 	}
 }
 
-// identify takes a public client by its word (RFC 6749 §3.2.1).
+// identify takes a public client by its word (RFC 6749 §3.2.1), and one that proves
+// itself by its certificate by that.
 func (r *Registry) identify(credentials Credentials) (*Client, error) {
 	client, known := r.Current().Client(credentials.ClientID)
 	switch {
 	case !known:
 		return nil, ErrClientUnknown
+	case client.Auth.usesCertificate():
+		return client, r.checkCertificate(client, credentials.Certificates)
 	case !client.Public():
 		return nil, ErrMethod
 	}
@@ -118,7 +123,7 @@ func (r *Registry) checkAssertion(ctx context.Context, credentials Credentials) 
 		return nil, fmt.Errorf("%w: sub is not the client_id of the request", ErrAssertion)
 	}
 	client, known := r.Current().Client(claimed)
-	if !known || client.JWKS == nil {
+	if !known || client.Auth != AuthPrivateKeyJWT { // others may have keys, to sign requests with
 		r.decoy.verify(credentials.Assertion)
 		if !known {
 			return nil, ErrClientUnknown

@@ -164,6 +164,8 @@ func newClient(subsystem *Subsystem, id string, declared *GroupClient) (*Client,
 		CORSOrigins:            declared.CORSOrigins,
 		PARRequired:            declared.PAR == PARRequired,
 		JARRequired:            declared.JAR == JARRequired,
+		MTLSRequired:           declared.SenderConstraint == ConstraintMTLS,
+		CertificateName:        certificateName(declared),
 		DPoPRequired:           declared.SenderConstraint == ConstraintDPoP || declared.SenderConstraint == constraintDPoPNonce,
 		DPoPNonce:              declared.SenderConstraint == constraintDPoPNonce,
 		PKCEOptional:           declared.PKCE == pkceOptional,
@@ -190,6 +192,13 @@ func newClient(subsystem *Subsystem, id string, declared *GroupClient) (*Client,
 			return nil, fmt.Errorf("secret hash: %w", err)
 		}
 		client.SecretHashes = append(client.SecretHashes, hash)
+	}
+	for _, text := range declared.Certificates {
+		hash, err := certificateHash(text)
+		if err != nil {
+			return nil, fmt.Errorf("certificate: %w", err)
+		}
+		client.CertificateHashes = append(client.CertificateHashes, hash)
 	}
 	if declared.JWKS != nil {
 		keys, err := jose.ParseJWKS(declared.JWKS)

@@ -18,12 +18,12 @@ const (
 
 var (
 	clientTypes      = []string{string(TypeWeb), string(TypeNative), string(TypeSPA), string(TypeBackend)}
-	authMethods      = []string{string(AuthNone), string(AuthSecretBasic), string(AuthSecretPost), string(AuthPrivateKeyJWT)}
+	authMethods      = []string{string(AuthNone), string(AuthSecretBasic), string(AuthSecretPost), string(AuthPrivateKeyJWT), string(AuthTLS), string(AuthSelfSignedTLS)}
 	idTokenAlgs      = []string{string(jose.RS256), string(jose.ES256)}
 	pkceChoices      = []string{pkceRequired, pkceOptional}
 	parChoices       = []string{parOptional, PARRequired}
 	jarChoices       = []string{jarOptional, JARRequired}
-	constraints      = []string{constraintNone, ConstraintDPoP, constraintDPoPNonce}
+	constraints      = []string{constraintNone, ConstraintDPoP, constraintDPoPNonce, ConstraintMTLS}
 	assertionChoices = []string{assertionsOnce, assertionsOncePerReplica}
 )
 
@@ -79,6 +79,7 @@ func (c clientCheck) checkAll() {
 	if known {
 		c.checkKind()
 		c.checkAuth()
+		c.checkCertificates()
 		c.checkProfile()
 	}
 	c.checkURIs()
@@ -150,21 +151,24 @@ func (c clientCheck) checkAuth() {
 		c.at("auth", string(c.Auth)+" needs a secret", "write `secret_file:` or `secret_sha256:`")
 	case c.Auth.usesSecret() && hasKeys:
 		c.at("auth", string(c.Auth)+" has no keys", "remove the keys, or write `auth: private_key_jwt`")
+	case c.Auth.usesCertificate() && hasSecret:
+		c.at("auth", string(c.Auth)+" has no secret", "remove the secret")
 	case c.Auth == AuthPrivateKeyJWT && !hasKeys:
 		c.at("auth", "private_key_jwt needs the public keys of the client", "write `jwks_file:` or `jwks:`")
 	case c.Auth == AuthPrivateKeyJWT && hasSecret:
 		c.at("auth", "private_key_jwt has no secret", "remove the secret")
 	}
-	if c.Assertions != "" && c.Auth != AuthPrivateKeyJWT {
-		c.at("assertions", "only a client with private_key_jwt sends assertions", "remove `assertions:`")
+	bound := c.SenderConstraint != "" && c.SenderConstraint != constraintNone
+	if c.Assertions != "" && c.Auth != AuthPrivateKeyJWT && !bound {
+		c.at("assertions", "only a client with private_key_jwt or a sender_constraint sends what must be taken once", "remove `assertions:`")
 	}
 	if c.PAR == PARRequired && len(c.RedirectURIs) == 0 {
 		c.at("par", "a client without redirect_uris sends no authorization requests", "remove `par:`")
 	}
 	switch {
 	case c.JAR != JARRequired:
-	case c.Auth != AuthPrivateKeyJWT:
-		c.at("jar", "only a client with private_key_jwt has keys to sign its requests with", "remove `jar:`, or write `auth: private_key_jwt` and the keys")
+	case !hasKeys:
+		c.at("jar", "only a client with keys can sign its requests", "remove `jar:`, or write `jwks_file:` with its public keys")
 	case len(c.RedirectURIs) == 0:
 		c.at("jar", "a client without redirect_uris sends no authorization requests", "remove `jar:`")
 	}

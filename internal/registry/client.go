@@ -36,10 +36,15 @@ const (
 	AuthSecretBasic   AuthMethod = oauth.AuthSecretBasic
 	AuthSecretPost    AuthMethod = oauth.AuthSecretPost
 	AuthPrivateKeyJWT AuthMethod = oauth.AuthPrivateKeyJWT
+	AuthTLS           AuthMethod = oauth.AuthTLS
+	AuthSelfSignedTLS AuthMethod = oauth.AuthSelfSignedTLS
 )
 
 // usesSecret reports whether the method needs a shared secret.
 func (m AuthMethod) usesSecret() bool { return m == AuthSecretBasic || m == AuthSecretPost }
+
+// usesCertificate reports whether the client proves itself by its certificate.
+func (m AuthMethod) usesCertificate() bool { return m == AuthTLS || m == AuthSelfSignedTLS }
 
 // Client is one OAuth client of a subsystem.
 type Client struct {
@@ -58,16 +63,20 @@ type Client struct {
 	JARRequired            bool     // it must sign them (RFC 9101)
 	DPoPRequired           bool     // its tokens are bound to a key that it proves to hold (RFC 9449)
 	DPoPNonce              bool     // and its proofs hold a nonce of ours
+	MTLSRequired           bool     // its tokens are bound to its certificate (RFC 8705 §3)
 	IDTokenAlg             jose.Alg // RS256 or ES256
 	FormerSubject          bool     // it wants former_sub after its sector was re-keyed
 	Rate                   int      // token requests a second
 	Burst                  int      // and how many at once
 
 	SecretHashes [][]byte   // SHA-256; several while a secret is being replaced
-	JWKS         *jose.JWKS // nil unless Auth is private_key_jwt
+	JWKS         *jose.JWKS // that it signs assertions and requests with; nil for none
 
-	// OncePerReplica says that an assertion is remembered by the process that took
-	// it only.
+	CertificateName   CertificateName // of a client with tls_client_auth
+	CertificateHashes [][]byte        // SHA-256 of those of one with self_signed_tls_client_auth
+
+	// OncePerReplica says that an assertion or a proof is remembered by the process
+	// that took it only.
 	OncePerReplica bool
 
 	ClientURI        string

@@ -110,6 +110,12 @@ var planTests = []struct {
 		"      backend: { auth: private_key_jwt, jwks_file: market.jwks.json }",
 		"      backend: { auth: private_key_jwt, jwks_file: market.jwks.json }\n      strict: { jwks_file: market.jwks.json, profile: fapi2-message-signing, redirect_uris: [https://market.example/back] }",
 	}},
+	{"a client is known by a certificate", []string{
+		"      backend: { secret_file: pay.secret }", "      backend: { auth: tls_client_auth, tls_client_auth_san_uri: spiffe://market.example/pay, sender_constraint: mtls }",
+	}},
+	{"a client is known by its own certificate", []string{
+		"      backend: { secret_file: pay.secret }", "      backend: { auth: self_signed_tls_client_auth, certificate_sha256: [9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08] }",
+	}},
 	{"a resource becomes strict", []string{
 		"      opaque: true\n", "      opaque: true\n      profile: fapi2\n",
 		"  - { from: market-app, to: pay, user: [charge] }\n", "",

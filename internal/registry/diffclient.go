@@ -67,6 +67,7 @@ func (d differ) diffClient(id string, before, after *GroupClient) {
 var constraintWords = map[string]string{
 	constraintNone:      "need not be bound to a key",
 	ConstraintDPoP:      "are bound to a key that it proves to hold (DPoP)",
+	ConstraintMTLS:      "are bound to the certificate that it presents (mTLS)",
 	constraintDPoPNonce: "are bound to a key that it proves to hold (DPoP) with a nonce of this server",
 }
 
@@ -118,6 +119,15 @@ func (d differ) diffProof(id string, before, after *GroupClient) {
 	}
 	if less := missing(before.Secrets, after.Secrets); len(less) > 0 {
 		d.loss(id, "%s may no longer use %s: programs that still have the old one are refused.", id, count(len(less), "of its secrets", "of its secrets"))
+	}
+	if names := [2]CertificateName{certificateName(before), certificateName(after)}; names[0] != names[1] {
+		d.other(id, "%s is known in its certificate as %s (was %s).", id, names[1].words(), names[0].words())
+	}
+	if more := missing(after.Certificates, before.Certificates); len(more) > 0 {
+		d.gain(id, "%s may use %s.", id, count(len(more), "more certificate", "more certificates"))
+	}
+	if less := missing(before.Certificates, after.Certificates); len(less) > 0 {
+		d.loss(id, "%s may no longer use %s.", id, count(len(less), "of its certificates", "of its certificates"))
 	}
 	if !bytes.Equal(before.JWKS, after.JWKS) {
 		d.other(id, "The keys of %s are %s (were %s).", id, keysIn(after), keysIn(before))

@@ -45,6 +45,9 @@ func (c *GroupClient) settleProfile() {
 	}
 	if c.SenderConstraint == "" {
 		c.SenderConstraint = ConstraintDPoP
+		if c.Auth.usesCertificate() {
+			c.SenderConstraint = ConstraintMTLS
+		}
 	}
 	if c.IDTokenAlg == "" {
 		c.IDTokenAlg = string(jose.ES256)
@@ -65,8 +68,8 @@ func (c clientCheck) checkProfile() {
 		return
 	}
 	signsIn := len(c.RedirectURIs) > 0
-	if c.Auth != AuthPrivateKeyJWT {
-		c.at("profile", string(c.Profile)+" asks a client to prove itself with private_key_jwt, and this one has "+string(c.Auth), "write `auth: private_key_jwt` and its keys, or another profile")
+	if c.Auth != AuthPrivateKeyJWT && !c.Auth.usesCertificate() {
+		c.at("profile", string(c.Profile)+" asks a client to prove itself with keys or a certificate, and this one has "+string(c.Auth), "write `auth: private_key_jwt` and its keys, or another profile")
 	}
 	if c.SenderConstraint == constraintNone {
 		c.at("sender_constraint", "the tokens of a client of "+string(c.Profile)+" are bound to a key", "write `sender_constraint: dpop`, or remove it")

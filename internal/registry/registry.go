@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"sync"
@@ -20,6 +21,10 @@ const topic = "registry"
 type Config struct {
 	DB  *db.DB
 	Now func() time.Time
+
+	// ClientRoots are the authorities whose certificates clients may authenticate
+	// with; nil for none.
+	ClientRoots *x509.CertPool
 
 	// Generation, if not nil, is the generation of pairwise keys for new sectors;
 	// otherwise they get the first one.

@@ -38,6 +38,7 @@ const (
 	constraintNone      = "none"
 	ConstraintDPoP      = "dpop"
 	constraintDPoPNonce = "dpop_with_nonce"
+	ConstraintMTLS      = "mtls"
 )
 
 // clientID joins the names. The dot, which neither a name nor a pairwise

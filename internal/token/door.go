@@ -41,7 +41,7 @@ type Door struct {
 
 // New makes a Door.
 func New(c Config) *Door {
-	return &Door{Config: c, metadata: newMetadata(c.Issuer), limits: limits{now: c.Now}}
+	return &Door{Config: c, metadata: newMetadata(c.Issuer, c.Mint.MTLSURL), limits: limits{now: c.Now}}
 }
 
 // The paths of the endpoints under the issuer, as the metadata tells them.

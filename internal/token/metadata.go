@@ -18,11 +18,14 @@ func (d *Door) Metadata(w http.ResponseWriter, r *http.Request) {
 // newMetadata writes the description. It holds names registered with IANA only.
 // The scopes of resources are left out: which of them a client may have stands
 // in its edges, and the list would tell outsiders what the group has inside.
-func newMetadata(issuer string) web.Document {
+func newMetadata(issuer, mtls string) web.Document {
 	confidential := []string{oauth.AuthSecretBasic, oauth.AuthSecretPost, oauth.AuthPrivateKeyJWT}
+	if mtls != "" {
+		confidential = append(confidential, oauth.AuthTLS, oauth.AuthSelfSignedTLS)
+	}
 	every := append([]string{oauth.AuthNone}, confidential...)
 	assertionAlgs := []string{"ES256", "PS256", "RS256", "EdDSA"}
-	body, err := json.Marshal(oauth.Metadata{
+	metadata := oauth.Metadata{
 		Issuer:                                 issuer,
 		AuthorizationEndpoint:                  issuer + PathAuthorization,
 		TokenEndpoint:                          issuer + PathToken,
@@ -66,7 +69,15 @@ func newMetadata(issuer string) web.Document {
 		AuthorizationDetailsTypesSupported:         []string{oauth.DetailEvent}, // RFC 9396 §10
 		BackChannelLogoutSupported:                 true,                        // OIDC Back-Channel Logout §2.1
 		BackChannelLogoutSessionSupported:          true,
-	})
+	}
+	if mtls != "" { // RFC 8705 §3.3, §5
+		metadata.CertificateBoundAccessTokens = true
+		metadata.MTLSEndpointAliases = &oauth.EndpointAliases{
+			TokenEndpoint: mtls + PathToken, UserinfoEndpoint: mtls + PathUserinfo, IntrospectionEndpoint: mtls + PathIntrospection,
+			RevocationEndpoint: mtls + PathRevocation, PushedAuthorizationRequestEndpoint: mtls + PathPush,
+		}
+	}
+	body, err := json.Marshal(metadata)
 	if err != nil {
 		panic("token: metadata cannot be written as JSON: " + err.Error()) // a type error, never a value
 	}

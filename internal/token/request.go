@@ -49,7 +49,7 @@ func (c call) key() string {
 	if c.bound == nil {
 		return ""
 	}
-	return c.bound.JKT
+	return c.bound.JKT + c.bound.X5T // one of the two
 }
 
 // tokenType is the token_type of an access token with this cnf (RFC 9449 §5).

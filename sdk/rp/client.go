@@ -3,6 +3,7 @@ package rp
 import (
 	"context"
 	"crypto"
+	"errors"
 	"net/http"
 	"strings"
 	"time"
@@ -27,6 +28,11 @@ type Config struct {
 	// need a key that does. Nil: tokens are bearer tokens.
 	DPoPKey crypto.Signer
 
+	// MTLS says that HTTPClient presents the certificate of this client (RFC 8705): it
+	// proves the client, where there is neither Secret nor Key, and tokens may be bound
+	// to it.
+	MTLS bool
+
 	HTTPClient *http.Client     // nil: a plain one with a timeout of 10 seconds
 	Now        func() time.Time // nil: time.Now
 }
@@ -39,6 +45,7 @@ type Client struct {
 	Metadata oauth.Metadata // what the server says of itself
 
 	http   *http.Client
+	api    string // where the server's own APIs are
 	auth   authentication
 	keys   *issuer.Keys
 	now    func() time.Time
@@ -62,6 +69,12 @@ func Discover(ctx context.Context, config Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	api := strings.TrimSuffix(config.Issuer, "/")
+	if config.MTLS {
+		if api, err = useAliases(metadata, api); err != nil {
+			return nil, err
+		}
+	}
 	now := config.Now
 	if now == nil {
 		now = time.Now
@@ -71,6 +84,7 @@ func Discover(ctx context.Context, config Config) (*Client, error) {
 		ID:       config.ClientID,
 		Metadata: *metadata,
 		http:     httpClient,
+		api:      api,
 		auth:     auth,
 		keys:     issuer.NewKeys(metadata.JWKSURI, httpClient, now),
 		now:      now,
@@ -87,4 +101,29 @@ func (c *Client) Subsystem() string { return SubsystemOf(c.ID) }
 func SubsystemOf(clientID string) string {
 	subsystem, _, _ := strings.Cut(clientID, ".")
 	return subsystem
+}
+
+// useAliases puts the endpoints for clients that present certificates in place of the
+// others (RFC 8705 §5), and tells where the server's own APIs are for them.
+func useAliases(metadata *oauth.Metadata, api string) (string, error) {
+	aliases := metadata.MTLSEndpointAliases
+	if aliases == nil {
+		return "", errors.New("rp: Config.MTLS: the authorization server takes no certificates")
+	}
+	api = strings.TrimSuffix(aliases.TokenEndpoint, strings.TrimPrefix(metadata.TokenEndpoint, api))
+	for _, one := range []struct {
+		endpoint *string
+		alias    string
+	}{
+		{&metadata.TokenEndpoint, aliases.TokenEndpoint},
+		{&metadata.UserinfoEndpoint, aliases.UserinfoEndpoint},
+		{&metadata.IntrospectionEndpoint, aliases.IntrospectionEndpoint},
+		{&metadata.RevocationEndpoint, aliases.RevocationEndpoint},
+		{&metadata.PushedAuthorizationRequestEndpoint, aliases.PushedAuthorizationRequestEndpoint},
+	} {
+		if one.alias != "" {
+			*one.endpoint = one.alias
+		}
+	}
+	return api, nil
 }

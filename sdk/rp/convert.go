@@ -92,7 +92,7 @@ func (c *Client) convertBatch(ctx context.Context, from, to string, subjects []s
 	var answer struct {
 		Subjects []*string `json:"subjects"`
 	}
-	endpoint := strings.TrimSuffix(c.Issuer, "/") + "/subjects/convert"
+	endpoint := c.api + "/subjects/convert"
 	if err := c.postJSON(ctx, endpoint, token.AccessToken, question{from, to, subjects}, &answer); err != nil {
 		return nil, err
 	}

@@ -3,7 +3,6 @@ package rp
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"github.com/sekisho-id/sekisho/oauth"
 )
@@ -30,7 +29,7 @@ func (c *Client) Reissue(ctx context.Context, subjects []string) ([]Reissued, er
 			Subjects []*string `json:"subjects"`
 			Former   []*string `json:"former"`
 		}
-		endpoint := strings.TrimSuffix(c.Issuer, "/") + "/subjects/reissue"
+		endpoint := c.api + "/subjects/reissue"
 		if err := c.postJSON(ctx, endpoint, token.AccessToken, question, &answer); err != nil {
 			return err
 		}

@@ -50,9 +50,9 @@ func (g *Guard) faultOf(c *tokenClaims) string {
 	case c.Subject == "" || c.ClientID == "":
 		// Two empty ones would look like service context.
 		return "The token names no subject or no client."
-	case c.Confirmation != nil && c.Confirmation.JKT == "":
+	case c.Confirmation != nil && c.Confirmation.JKT == "" && c.Confirmation.X5T == "":
 		// A stolen copy must not pass as a plain bearer token (RFC 7800 §3.1).
-		return "The token is bound in a way that this API cannot check; send one that is bound to a DPoP key, or not at all."
+		return "The token is bound in a way that this API cannot check; send one that is bound to a DPoP key, to a certificate, or not at all."
 	case g.ended.over(c, g.own):
 		return "The session or the account behind the token has ended; sign in again."
 	}

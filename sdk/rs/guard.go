@@ -2,6 +2,7 @@ package rs
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
@@ -41,6 +42,11 @@ type Config struct {
 	// proxy that ends TLS or changes the host or the path.
 	BaseURL string
 
+	// Certificate finds the certificate that a caller has presented, for tokens that
+	// are bound to one (RFC 8705). Nil: that of the TLS connection of the request.
+	// Behind a proxy that ends TLS: CertificateFromHeader.
+	Certificate func(*http.Request) *x509.Certificate
+
 	// NonceKey is 32 random bytes, the same on every replica. With it each proof must
 	// hold a nonce that this API gave out in the last minutes, so that none can be
 	// made in advance. Nil: none is asked for.
@@ -77,6 +83,8 @@ type Guard struct {
 	own          string // this API's subsystem, where Config.Client tells
 	ended        endings
 
+	certificate func(*http.Request) *x509.Certificate
+
 	boundOnly bool
 	baseURL   string
 	nonces    *dpop.Nonces // nil where none are asked for
@@ -104,9 +112,13 @@ func New(ctx context.Context, config Config) (*Guard, error) {
 		boundOnly:    config.BoundOnly,
 		baseURL:      strings.TrimSuffix(config.BaseURL, "/"),
 		proofs:       config.Proofs,
+		certificate:  config.Certificate,
 	}
 	if guard.now == nil {
 		guard.now = time.Now
+	}
+	if guard.certificate == nil {
+		guard.certificate = ofConnection
 	}
 	if guard.proofs == nil {
 		guard.proofs = &usedHere{now: guard.now}

@@ -101,7 +101,7 @@ func TestGuardRefusesClaims(t *testing.T) {
 		{name: "no client", change: claims{"client_id": nil}, want: "no client"},
 		{name: "neither", change: claims{"client_id": nil, "sub": nil}, want: "no subject"},
 		{name: "bound to a key", change: claims{"cnf": claims{"jkt": "x"}}, want: "bound to a key"},
-		{name: "bound to a certificate", change: claims{"cnf": claims{"x5t#S256": "x"}}, want: "cannot check"},
+		{name: "bound to a certificate", change: claims{"cnf": claims{"x5t#S256": "x"}}, want: "bound to a certificate"},
 		{name: "a bound that says nothing", change: claims{"cnf": claims{}}, want: "cannot check"},
 		{name: "a bound of another kind", change: claims{"cnf": claims{"jwk": claims{}}}, want: "cannot check"},
 		{name: "a subject that is no text", change: claims{"sub": 1}, want: "no well formed"},

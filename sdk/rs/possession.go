@@ -2,12 +2,14 @@ package rs
 
 import (
 	"context"
+	"crypto/x509"
 	"net/http"
 	"net/url"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/sekisho-id/sekisho/internal/clientcert"
 	"github.com/sekisho-id/sekisho/internal/dpop"
 	"github.com/sekisho-id/sekisho/oauth"
 )
@@ -32,6 +34,8 @@ type sentToken struct {
 // mayBeBearer refuses a token without a proof where there must be one.
 func (g *Guard) mayBeBearer(claims *tokenClaims) error {
 	switch {
+	case claims.Confirmation != nil && claims.Confirmation.X5T != "":
+		return refuseToken("The token is bound to a certificate; make the request with it.")
 	case claims.Confirmation != nil:
 		return refuseToken("The token is bound to a key; send it under the scheme DPoP, with a proof.")
 	case g.boundOnly:
@@ -44,9 +48,11 @@ func (g *Guard) mayBeBearer(claims *tokenClaims) error {
 // passes as one of the other kind (RFC 9449 §7).
 func (g *Guard) prove(w http.ResponseWriter, r *http.Request, sent sentToken, claims *tokenClaims) error {
 	switch {
+	case claims.Confirmation != nil && claims.Confirmation.X5T != "" && !sent.dpop:
+		return g.proveCertificate(r, claims.Confirmation.X5T)
 	case !sent.dpop:
 		return g.mayBeBearer(claims)
-	case claims.Confirmation == nil:
+	case claims.Confirmation == nil || claims.Confirmation.JKT == "":
 		return refuseToken("The token is bound to no key; send it under the scheme Bearer.")
 	case sent.proof == "":
 		return refuseProof("The token is bound to a key; send a DPoP proof with it.")
@@ -76,6 +82,41 @@ func (g *Guard) prove(w http.ResponseWriter, r *http.Request, sent sentToken, cl
 		return refuseProof("The DPoP proof was used before.")
 	}
 	return nil
+}
+
+// proveCertificate checks that the request was made with the certificate that the
+// token is bound to (RFC 8705 §3).
+func (g *Guard) proveCertificate(r *http.Request, thumbprint string) error {
+	presented := g.certificate(r)
+	if presented == nil || clientcert.Thumbprint(presented) != thumbprint {
+		return refuseToken("The token is bound to a certificate, which the request was not made with.")
+	}
+	return nil
+}
+
+func ofConnection(r *http.Request) *x509.Certificate {
+	if presented := clientcert.FromTLS(r); len(presented) > 0 {
+		return presented[0]
+	}
+	return nil
+}
+
+// CertificateFromHeader reads the certificate of a caller out of a header that a proxy
+// sets: Client-Cert as RFC 9440 has it, or PEM in URL encoding as nginx writes it
+// ($ssl_client_escaped_cert). The proxy must set it at every request, so that no
+// caller can, and the API must not be reached but through it.
+func CertificateFromHeader(name string) func(*http.Request) *x509.Certificate {
+	return func(r *http.Request) *x509.Certificate {
+		values := r.Header.Values(name)
+		if len(values) != 1 {
+			return nil
+		}
+		certificate, err := clientcert.FromHeader(values[0])
+		if err != nil {
+			return nil // as if none had been presented
+		}
+		return certificate
+	}
 }
 
 func refuseProof(why string) error {
