@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -335,4 +336,36 @@ func TestMTLSBehindNginx(t *testing.T) {
 	for _, replica := range r.both {
 		m.spoofs(replica.Issuer) // past the proxy, at the host that is not for certificates
 	}
+}
+
+// TestFAPIWithMTLSByForeignClients: oauth4webapi and openid-client run the code flow
+// of FAPI 2.0 with tls_client_auth and certificate-bound tokens.
+func TestFAPIWithMTLSByForeignClients(t *testing.T) {
+	t.Parallel()
+	clientsDir(t)
+	root := newAuthority(t, "the group")
+	shop := root.issue(shopURI, nil)
+	site := newSite(t)
+	group := strings.Replace(site.group(), "      spa: {", "      certified: { profile: fapi2, auth: tls_client_auth, tls_client_auth_san_uri: "+shopURI+", redirect_uris: [\"$RP/certified\"] }\n      spa: {", 1)
+	as := newSecureServer(t, site.fill(group))
+	asking := freeAddress(t)
+	as.args = append(as.args, "--mtls-url", "https://"+asking, "--mtls-listen", asking, "--client-ca", write(t, t.TempDir(), "root.pem", root.pem()))
+	as.start(t)
+	key, err := x509.MarshalPKCS8PrivateKey(shop.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	trusted, err := os.ReadFile(localhost.Cert)
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := map[string]string{
+		"issuer": as.Issuer, "client": "market-app.certified", "redirect": site.URL + "/certified", "email": email, "ca": string(trusted),
+		"cert": string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: shop.Leaf.Raw})),
+		"key":  string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})),
+	}
+	startScript(t, "mtls.js", told).play(newPerson(t), []string{
+		"aliases in the metadata", "code flow with a certificate", "userinfo with the certificate and without",
+		"refresh with the certificate and without", "the same by openid-client",
+	})
 }
