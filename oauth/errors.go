@@ -22,6 +22,8 @@ const (
 	InvalidToken            Code = "invalid_token"             // RFC 6750 §3.1
 	InsufficientScope       Code = "insufficient_scope"        // RFC 6750 §3.1
 
+	InsufficientUserAuthentication Code = "insufficient_user_authentication" // RFC 9470 §3
+
 	InvalidDPoPProof Code = "invalid_dpop_proof" // RFC 9449 §5
 	UseDPoPNonce     Code = "use_dpop_nonce"     // RFC 9449 §8
 
@@ -67,7 +69,7 @@ func (e *Error) HTTPStatus() int {
 		return e.Status
 	}
 	switch e.Code {
-	case InvalidClient, InvalidToken:
+	case InvalidClient, InvalidToken, InsufficientUserAuthentication:
 		return http.StatusUnauthorized
 	case InsufficientScope, AccessDenied:
 		return http.StatusForbidden

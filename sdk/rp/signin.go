@@ -53,6 +53,7 @@ type Ask struct {
 	ReturnTo  string        // path of this site to go on to, given back in Identity
 	Prompt    string        // none, login, consent or select_account
 	MaxAge    time.Duration // not zero: the sign-in must be no older than this
+	ACRValues string        // acr_values: how the person shall sign in, best first
 	LoginHint string
 	Locales   string // ui_locales, best first: "ja en"
 }
@@ -176,7 +177,7 @@ func (s *SignIn) authorizationRequest(state string, pending pendingSignIn, ask A
 		query.Set("max_age", strconv.FormatInt(pending.MaxAge, 10))
 	}
 	for name, value := range map[string]string{
-		"prompt": ask.Prompt, "login_hint": ask.LoginHint, "ui_locales": ask.Locales,
+		"prompt": ask.Prompt, "acr_values": ask.ACRValues, "login_hint": ask.LoginHint, "ui_locales": ask.Locales,
 	} {
 		if value != "" {
 			query.Set(name, value)

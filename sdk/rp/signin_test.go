@@ -106,12 +106,12 @@ func (s *site) finish(t *testing.T, back *url.URL) (*rp.Identity, error) {
 func TestSignIn(t *testing.T) {
 	t.Parallel()
 	s := setupSite(t)
-	s.ask = rp.Ask{ReturnTo: "/orders?page=2", Prompt: "login", MaxAge: time.Hour, LoginHint: "alice@market.example", Locales: "ja"}
+	s.ask = rp.Ask{ReturnTo: "/orders?page=2", Prompt: "login", MaxAge: time.Hour, ACRValues: "aal2", LoginHint: "alice@market.example", Locales: "ja"}
 	request := s.visit(t, s.server.URL+"/start").Query()
 	for name, want := range map[string]string{
 		"response_type": "code", "client_id": "market-app.web", "redirect_uri": s.server.URL + "/callback",
 		"scope": "openid items.read offline_access", "resource": market, "code_challenge_method": "S256",
-		"prompt": "login", "max_age": "3600", "login_hint": "alice@market.example", "ui_locales": "ja",
+		"prompt": "login", "max_age": "3600", "acr_values": "aal2", "login_hint": "alice@market.example", "ui_locales": "ja",
 	} {
 		if got := request.Get(name); got != want {
 			t.Errorf("%s = %q, want %q", name, got, want)

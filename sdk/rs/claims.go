@@ -1,6 +1,7 @@
 package rs
 
 import (
+	"slices"
 	"time"
 
 	"github.com/sekisho-id/sekisho/oauth"
@@ -23,11 +24,13 @@ type tokenClaims struct {
 // requirement is what a handler asks of a token.
 type requirement struct {
 	scopes oauth.Scopes
+	acr    []string
+	maxAge time.Duration
 }
 
 func parseRequirement(scope string) (requirement, error) {
 	scopes, err := oauth.ParseScopes(scope)
-	return requirement{scopes}, err
+	return requirement{scopes: scopes}, err
 }
 
 // faultOf says why claims of a rightly signed token are not accepted here
@@ -103,6 +106,22 @@ func (c *tokenClaims) user(need requirement) (*User, error) {
 		user.AuthTime = time.Unix(c.AuthTime, 0)
 	}
 	return user, nil
+}
+
+// needsSignIn says what a token is told whose person must sign in again, or in a
+// stronger way.
+const needsSignIn = "The person must sign in again, or in a stronger way, for this."
+
+// checkSignIn asks how and when the person has signed in (RFC 9470 §3). The time in a
+// token is in whole minutes unless the client asked for it, and then never later
+// than it was.
+func (c *tokenClaims) checkSignIn(need requirement, now time.Time) error {
+	weak := len(need.acr) > 0 && !slices.Contains(need.acr, c.ACR)
+	old := need.maxAge > 0 && now.Sub(time.Unix(c.AuthTime, 0)) > need.maxAge
+	if weak || old {
+		return oauth.Refuse(oauth.InsufficientUserAuthentication, needsSignIn)
+	}
+	return nil
 }
 
 func (c *tokenClaims) service(need requirement) (*Service, error) {

@@ -18,8 +18,8 @@
 //
 // A Guard refuses with 401 what is no good token, with 403 what is a good
 // token for something else, and with 503 what it cannot judge at the moment;
-// it never lets through what it could not check. Tokens bound to a key (cnf)
-// are refused, since proofs of possession are not understood here.
+// it never lets through what it could not check. Tokens that are bound to a key or to
+// a certificate (cnf) are taken from who holds it only.
 //
 // Traces of OpenTelemetry go on: Config.TracerProvider.
 //

@@ -33,6 +33,11 @@ type Config struct {
 	Introspect bool
 	Client     *rp.Client
 
+	// Metadata describes this API to clients that do not know it yet (RFC 9728); its
+	// audience must be its https address. Nil: nothing is told. Serve it with
+	// ServeMetadata.
+	Metadata *Metadata
+
 	// BoundOnly refuses tokens that are not bound to a key of their sender.
 	// Bound ones are always taken, with their proof only (DPoP, RFC 9449).
 	BoundOnly bool
@@ -83,6 +88,8 @@ type Guard struct {
 	own          string // this API's subsystem, where Config.Client tells
 	ended        endings
 
+	metadata    []byte // nil where there is none
+	metadataURL string
 	certificate func(*http.Request) *x509.Certificate
 
 	boundOnly bool
@@ -116,6 +123,12 @@ func New(ctx context.Context, config Config) (*Guard, error) {
 	}
 	if guard.now == nil {
 		guard.now = time.Now
+	}
+	if config.Metadata != nil {
+		var err error
+		if guard.metadata, guard.metadataURL, err = describe(&config); err != nil {
+			return nil, err
+		}
 	}
 	if guard.certificate == nil {
 		guard.certificate = ofConnection

@@ -3,6 +3,7 @@ package rs
 import (
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/sekisho-id/sekisho/internal/dpop"
 	"github.com/sekisho-id/sekisho/oauth"
@@ -21,7 +22,22 @@ type ServiceHandler func(w http.ResponseWriter, r *http.Request, service *Servic
 // service is refused with 403. A scope that is no scope panics, as a bad
 // pattern does in net/http.
 func (g *Guard) User(scope string, handle UserHandler) http.Handler {
-	need := mustRequirement(scope)
+	return g.UserWith(Need{Scope: scope}, handle)
+}
+
+// Need is what a call for a person must have.
+type Need struct {
+	Scope  string        // as in User
+	ACR    []string      // how the person has signed in: one of these; empty: in any way
+	MaxAge time.Duration // how long ago at most; zero: at any time
+}
+
+// UserWith is User where the person must have signed in lately, or in a certain way.
+// Else the answer is 401 insufficient_user_authentication with what is needed, for which
+// the relying party sends them to sign in (RFC 9470): rp.StepUp.
+func (g *Guard) UserWith(wanted Need, handle UserHandler) http.Handler {
+	need := mustRequirement(wanted.Scope)
+	need.acr, need.maxAge = wanted.ACR, wanted.MaxAge
 	return g.traced(func(w http.ResponseWriter, r *http.Request) {
 		claims, sent, err := g.admit(w, r, need)
 		if err != nil {
@@ -79,6 +95,9 @@ type userCall struct {
 // only: a handler never sees them.
 func (g *Guard) serveUser(w http.ResponseWriter, r *http.Request, call userCall) {
 	user, err := call.claims.user(call.need)
+	if err == nil {
+		err = call.claims.checkSignIn(call.need, g.now())
+	}
 	if err != nil {
 		g.refuse(w, r, err, call.need)
 		return

@@ -3,8 +3,10 @@ package rs
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/sekisho-id/sekisho/internal/dpop"
 	"github.com/sekisho-id/sekisho/oauth"
@@ -81,6 +83,17 @@ func (g *Guard) challenge(scheme string, refusal *oauth.Error, need requirement)
 	parts := []string{`realm="` + quotable(g.audience) + `"`}
 	if refusal.Code != "" {
 		parts = append(parts, `error="`+string(refusal.Code)+`"`, `error_description="`+quotable(refusal.Description)+`"`)
+	}
+	if refusal.Code == oauth.InsufficientUserAuthentication {
+		if len(need.acr) > 0 {
+			parts = append(parts, `acr_values="`+quotable(strings.Join(need.acr, " "))+`"`)
+		}
+		if need.maxAge > 0 {
+			parts = append(parts, fmt.Sprintf(`max_age="%d"`, int(need.maxAge/time.Second)))
+		}
+	}
+	if g.metadataURL != "" {
+		parts = append(parts, `resource_metadata="`+quotable(g.metadataURL)+`"`)
 	}
 	if len(need.scopes) > 0 && refusal.Code != oauth.InvalidRequest {
 		parts = append(parts, `scope="`+need.scopes.String()+`"`)
