@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"crypto/subtle"
 	"crypto/x509"
@@ -119,10 +120,11 @@ func (r *Registry) checkAssertion(ctx context.Context, credentials Credentials) 
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrAssertion, err)
 	}
-	if credentials.ClientID != "" && credentials.ClientID != claimed {
+	client, known := r.Current().Client(cmp.Or(credentials.ClientID, claimed))
+	workload := known && client.Workload != nil
+	if credentials.ClientID != "" && credentials.ClientID != claimed && !workload {
 		return nil, fmt.Errorf("%w: sub is not the client_id of the request", ErrAssertion)
 	}
-	client, known := r.Current().Client(claimed)
 	if !known || client.Auth != AuthPrivateKeyJWT { // others may have keys, to sign requests with
 		r.decoy.verify(credentials.Assertion)
 		if !known {
@@ -138,6 +140,12 @@ func (r *Registry) checkAssertion(ctx context.Context, credentials Credentials) 
 	assertion, err := readAssertion(payload, header)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrAssertion, err)
+	}
+	if workload {
+		if err := assertion.checkWorkload(client.Workload, credentials.Audiences[0], now); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrAssertion, err)
+		}
+		return client, nil
 	}
 	if err := assertion.check(client, credentials.Audiences, now); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrAssertion, err)

@@ -80,6 +80,7 @@ func (c clientCheck) checkAll() {
 		c.checkKind()
 		c.checkAuth()
 		c.checkCertificates()
+		c.checkWorkload()
 		c.checkProfile()
 	}
 	c.checkURIs()

@@ -72,6 +72,7 @@ type Client struct {
 	SecretHashes [][]byte   // SHA-256; several while a secret is being replaced
 	JWKS         *jose.JWKS // that it signs assertions and requests with; nil for none
 
+	Workload          *Workload       // of a client whose assertions are tokens of its platform; else nil
 	CertificateName   CertificateName // of a client with tls_client_auth
 	CertificateHashes [][]byte        // SHA-256 of those of one with self_signed_tls_client_auth
 

@@ -116,6 +116,10 @@ var planTests = []struct {
 	{"a client is known by its own certificate", []string{
 		"      backend: { secret_file: pay.secret }", "      backend: { auth: self_signed_tls_client_auth, certificate_sha256: [9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08] }",
 	}},
+	{"a client becomes a workload", []string{
+		"backend: { auth: private_key_jwt, jwks_file: market.jwks.json }",
+		"backend: { jwks_file: market.jwks.json, workload: { issuer: https://cluster.example, subject: system:serviceaccount:market:backend } }",
+	}},
 	{"a resource becomes strict", []string{
 		"      opaque: true\n", "      opaque: true\n      profile: fapi2\n",
 		"  - { from: market-app, to: pay, user: [charge] }\n", "",

@@ -129,6 +129,9 @@ func (d differ) diffProof(id string, before, after *GroupClient) {
 	if less := missing(before.Certificates, after.Certificates); len(less) > 0 {
 		d.loss(id, "%s may no longer use %s.", id, count(len(less), "of its certificates", "of its certificates"))
 	}
+	if was, is := (*Workload)(before.Workload), (*Workload)(after.Workload); !sameWorkload(was, is) {
+		d.other(id, "%s is %s (was %s).", id, is.words(), was.words())
+	}
 	if !bytes.Equal(before.JWKS, after.JWKS) {
 		d.other(id, "The keys of %s are %s (were %s).", id, keysIn(after), keysIn(before))
 	}

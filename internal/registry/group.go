@@ -47,6 +47,8 @@ type GroupClient struct {
 	JWKS       json.RawMessage `json:"jwks,omitempty" jsonschema:"description=Public keys of the client (RFC 7517)."`
 	JWKSFile   string          `json:"jwks_file,omitempty" jsonschema:"description=File that holds the public keys of the client (RFC 7517)."`
 
+	Workload *GroupWorkload `json:"workload,omitempty" jsonschema:"description=For a program that its platform gives tokens (a Kubernetes service account\\, SPIFFE): it shows one as its assertion. jwks or jwks_file has the keys of the platform."`
+
 	CertificateURI     string   `json:"tls_client_auth_san_uri,omitempty" jsonschema:"description=For tls_client_auth: the URI by which the client is known in its certificate\\, as in spiffe://market.example/pay (RFC 8705)."`
 	CertificateDNS     string   `json:"tls_client_auth_san_dns,omitempty" jsonschema:"description=For tls_client_auth: its DNS name in the certificate."`
 	CertificateSubject string   `json:"tls_client_auth_subject_dn,omitempty" jsonschema:"description=For tls_client_auth: the subject of the certificate as openssl x509 -nameopt RFC2253 writes it."`
@@ -74,6 +76,12 @@ type GroupClient struct {
 
 	BackChannelLogoutURI     string `json:"backchannel_logout_uri,omitempty" jsonschema:"description=Where it is told that a person's session has ended (OIDC Back-Channel Logout)."`
 	BackChannelLogoutSession bool   `json:"backchannel_logout_session_required,omitempty" jsonschema:"description=It must be told which session ended. It always is."`
+}
+
+// GroupWorkload is what a client is to its platform.
+type GroupWorkload struct {
+	Issuer  string `json:"issuer,omitempty" jsonschema:"description=iss of its tokens. Leave it out where the platform writes none."`
+	Subject string `json:"subject" jsonschema:"description=sub of its tokens\\, as in system:serviceaccount:pay:backend or spiffe://market.example/pay."`
 }
 
 // GroupCall is one edge: a subsystem may call the API of another.

@@ -12,6 +12,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"os"
+	"strings"
 	"time"
 
 	jose "github.com/go-jose/go-jose/v4"
@@ -25,24 +27,27 @@ import (
 const assertionLife = time.Minute
 
 // authentication proves the client to the server in one way. Exactly one of
-// secret and signer is set, or none for a public client.
+// secret, signer and file is set, or none for a public client.
 type authentication struct {
 	clientID string
 	issuer   string
 	secret   string
 	signer   jose.Signer
 	requests jose.Signer // of authorization requests, with the same key
+	file     string      // of an assertion that the platform has made
 	now      func() time.Time
 }
 
 func newAuthentication(config *Config) (authentication, error) {
-	auth := authentication{clientID: config.ClientID, issuer: config.Issuer, secret: config.Secret, now: config.Now}
+	auth := authentication{clientID: config.ClientID, issuer: config.Issuer, secret: config.Secret, file: config.AssertionFile, now: config.Now}
 	if auth.now == nil {
 		auth.now = time.Now
 	}
 	switch {
 	case config.ClientID == "":
 		return auth, errors.New("rp: Config.ClientID is empty")
+	case config.AssertionFile != "" && (config.Key != nil || config.Secret != ""):
+		return auth, errors.New("rp: Config has an AssertionFile and a Secret or a Key; a client proves itself in one way")
 	case config.Key == nil:
 		return auth, nil
 	case config.Secret != "":
@@ -90,6 +95,14 @@ func (a *authentication) apply(header http.Header, form url.Values) error {
 		}
 		form.Set("client_assertion_type", oauth.AssertionJWTBearer)
 		form.Set("client_assertion", assertion)
+	case a.file != "":
+		token, err := os.ReadFile(a.file)
+		if err != nil {
+			return fmt.Errorf("rp: Config.AssertionFile: %w", err)
+		}
+		form.Set("client_id", a.clientID)
+		form.Set("client_assertion_type", oauth.AssertionJWTBearer)
+		form.Set("client_assertion", strings.TrimSpace(string(token)))
 	case a.secret != "":
 		// Both halves are form-encoded first (RFC 6749 §2.3.1).
 		request := http.Request{Header: header}

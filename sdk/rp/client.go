@@ -22,6 +22,12 @@ type Config struct {
 	Key      crypto.Signer // private_key_jwt: ECDSA P-256, RSA or Ed25519
 	KeyID    string        // the kid of Key in the client's registered keys
 
+	// AssertionFile holds a token that the platform of this program gives it, such as a
+	// projected token of a Kubernetes service account with the issuer as its
+	// audience: it is shown in place of a Secret or a Key, and read anew each time, since
+	// the platform renews it.
+	AssertionFile string
+
 	// DPoPKey binds every token to this key (RFC 9449): ECDSA P-256, RSA or Ed25519. It
 	// need not be registered. One that is made at start is enough for services;
 	// tokens that outlive the program, as refresh tokens of public clients do,
