@@ -76,7 +76,7 @@ faults: ## rows of the reliability programme, short (ROWS="F1 F2"; FULL=1 for al
 	$(GO) run ./faultlab $(if $(FULL),,-short) $(ROWS)
 
 bench: ## what the hot paths cost beside their floors, then the benchmarks of the packages
-	$(GO) test -run '^$$' -bench 'Cost|Events|Durable|TwoProcesses' -benchtime 1x ./e2e
+	$(GO) test -run '^$$' -bench 'Cost|Proof|Events|Durable|TwoProcesses' -benchtime 1x ./e2e
 	$(GO) test -run '^$$' -bench . -benchmem -cpu 1 ./internal/... ./sdk/...
 
 cover: ## coverage of the packages that decide about tokens

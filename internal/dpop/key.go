@@ -9,6 +9,7 @@ import (
 	"crypto/rsa"
 	"encoding/base64"
 	"fmt"
+	"io"
 	"net/url"
 	"time"
 
@@ -45,11 +46,25 @@ func NewKey(private crypto.Signer) (*Key, error) {
 		return nil, fmt.Errorf("dpop: %w", err)
 	}
 	options := (&jose.SignerOptions{}).WithType(typProof).WithHeader("jwk", jwk)
-	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: algorithm, Key: cryptosigner.Opaque(private)}, options)
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: algorithm, Key: Opaque(private)}, options)
 	if err != nil {
 		return nil, fmt.Errorf("dpop: %w", err)
 	}
 	return &Key{Thumbprint: base64.RawURLEncoding.EncodeToString(sum), signer: signer}, nil
+}
+
+// Opaque is a private key that may live elsewhere, for go-jose. Its PS256 has a salt as
+// long as the hash (RFC 7518 §3.5), where cryptosigner alone takes the longest that
+// fits, which strict verifiers refuse.
+func Opaque(private crypto.Signer) jose.OpaqueSigner { return cryptosigner.Opaque(saltOfHash{private}) }
+
+type saltOfHash struct{ crypto.Signer }
+
+func (s saltOfHash) Sign(random io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	if pss, ok := opts.(*rsa.PSSOptions); ok {
+		opts = &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: pss.Hash}
+	}
+	return s.Signer.Sign(random, digest, opts)
 }
 
 // Proof signs a proof for one request. nonce is the last one that the server gave,

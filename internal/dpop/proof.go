@@ -1,8 +1,6 @@
 package dpop
 
 import (
-	"crypto"
-	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
@@ -13,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	jose "github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/json"
 
 	"github.com/sekisho-id/sekisho/oauth"
@@ -30,8 +27,6 @@ const (
 // Algorithms are the algorithms that proofs are signed with, as metadata lists them.
 // FAPI 2.0 §5.4 knows no other.
 var Algorithms = []string{"ES256", "PS256", "EdDSA"}
-
-var algorithms = []jose.SignatureAlgorithm{jose.ES256, jose.PS256, jose.EdDSA}
 
 // ErrInvalid is every proof that is not one. The text of the wrapping error says why,
 // in words that may be shown.
@@ -81,19 +76,19 @@ type claims struct {
 
 // Check checks a proof in the order of RFC 9449 §4.3, but for the nonce. An error
 // wraps ErrInvalid.
-func Check(compact string, request Request, now time.Time) (*Proof, error) {
-	thumbprint, payload, err := verify(compact)
+func (c *Checker) Check(compact string, request Request, now time.Time) (*Proof, error) {
+	thumbprint, payload, err := c.verify(compact)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
-	var c claims
-	if err := json.Unmarshal(payload, &c); err != nil {
+	var said claims
+	if err := json.Unmarshal(payload, &said); err != nil {
 		return nil, fmt.Errorf("%w: its claims are no JSON object of the right form", ErrInvalid)
 	}
-	if err := c.check(request, now); err != nil {
+	if err := said.check(request, now); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
-	return &Proof{Thumbprint: thumbprint, ID: c.ID, Nonce: c.Nonce, Expires: c.issuedAt().Add(Window + time.Second)}, nil
+	return &Proof{Thumbprint: thumbprint, ID: said.ID, Nonce: said.Nonce, Expires: said.issuedAt().Add(Window + time.Second)}, nil
 }
 
 // seenFor is how long after it was made a proof still shows that its token was used
@@ -102,18 +97,18 @@ const seenFor = 5 * time.Minute
 
 // CheckSeen checks a proof that somebody else was sent with an access token, and
 // names its key. For which request it was made is not looked at.
-func CheckSeen(compact, token string, now time.Time) (thumbprint string, err error) {
-	thumbprint, payload, err := verify(compact)
+func (c *Checker) CheckSeen(compact, token string, now time.Time) (thumbprint string, err error) {
+	thumbprint, payload, err := c.verify(compact)
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
-	var c claims
-	switch err := json.Unmarshal(payload, &c); {
-	case err != nil || c.IssuedAt == nil:
+	var said claims
+	switch err := json.Unmarshal(payload, &said); {
+	case err != nil || said.IssuedAt == nil:
 		return "", fmt.Errorf("%w: its claims are no JSON object of the right form", ErrInvalid)
-	case c.issuedAt().Before(now.Add(-seenFor-Window)) || c.issuedAt().After(now.Add(Window)):
+	case said.issuedAt().Before(now.Add(-seenFor-Window)) || said.issuedAt().After(now.Add(Window)):
 		return "", fmt.Errorf("%w: its iat is too long ago, or ahead", ErrInvalid)
-	case c.TokenHash != TokenHash(token):
+	case said.TokenHash != TokenHash(token):
 		return "", fmt.Errorf("%w: its ath is not the hash of the access token", ErrInvalid)
 	}
 	return thumbprint, nil
@@ -121,39 +116,6 @@ func CheckSeen(compact, token string, now time.Time) (thumbprint string, err err
 
 // Reason is why a proof was refused, without what every such error says.
 func Reason(err error) string { return strings.TrimPrefix(err.Error(), ErrInvalid.Error()+": ") }
-
-// verify checks the form and the signature, and names the key.
-func verify(compact string) (thumbprint string, payload []byte, err error) {
-	if len(compact) > maxProof || strings.ContainsAny(compact, " \t\r\n") {
-		return "", nil, errors.New("it is no compact JWS within the limits")
-	}
-	signed, err := jose.ParseSignedCompact(compact, algorithms)
-	if err != nil {
-		return "", nil, errors.New("it is no JWS with a public key in its header and one of the algorithms ES256, PS256 and EdDSA")
-	}
-	header := signed.Signatures[0].Protected
-	typ, _ := header.ExtraHeaders[jose.HeaderType].(string)
-	switch {
-	case !strings.EqualFold(typ, typProof): // RFC 7515 §4.1.9: media types have no case
-		return "", nil, errors.New("its typ is not dpop+jwt")
-	case header.JSONWebKey == nil:
-		return "", nil, errors.New("it has no jwk")
-	}
-	if key, ok := header.JSONWebKey.Key.(*rsa.PublicKey); ok && (key.N.BitLen() < 2048 || key.N.BitLen() > 4096) {
-		return "", nil, errors.New("its RSA key has not 2048 to 4096 bits")
-	}
-	payload, err = signed.Verify(header.JSONWebKey) // refuses crit, which we know none of
-	if err != nil {
-		return "", nil, errors.New("its signature does not verify")
-	}
-	sum, err := header.JSONWebKey.Thumbprint(crypto.SHA256) // RFC 9449 §6.1
-	if err != nil {
-		return "", nil, errors.New("its key has no thumbprint")
-	}
-	return base64.RawURLEncoding.EncodeToString(sum), payload, nil
-}
-
-const typProof = "dpop+jwt"
 
 func (c *claims) check(request Request, now time.Time) error {
 	switch {

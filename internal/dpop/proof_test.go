@@ -43,7 +43,7 @@ func TestExampleOfTheRFC(t *testing.T) {
 	const proof = "eyJ0eXAiOiJkcG9wK2p3dCIsImFsZyI6IkVTMjU2IiwiandrIjp7Imt0eSI6IkVDIiwieCI6Imw4dEZyaHgtMzR0VjNoUklDUkRZOXpDa0RscEJoRjQyVVFVZldWQVdCRnMiLCJ5IjoiOVZFNGpmX09rX282NHpiVFRsY3VOSmFqSG10NnY5VERWclUwQ2R2R1JEQSIsImNydiI6IlAtMjU2In19." +
 		"eyJqdGkiOiItQndDM0VTYzZhY2MybFRjIiwiaHRtIjoiUE9TVCIsImh0dSI6Imh0dHBzOi8vc2VydmVyLmV4YW1wbGUuY29tL3Rva2VuIiwiaWF0IjoxNTYyMjYyNjE2fQ." +
 		"2-GxA6T8lP4vfrg8v-FdWP0A0zdrj8igiMLvqRMUvwnQg4PtFLbdLXiOSsX0x7NVY-FNyJK70nfbV37xRZT3Lg"
-	got, err := dpop.Check(proof, dpop.Request{Method: "POST", URL: "https://server.example.com/token"}, time.Unix(1_562_262_616, 0))
+	got, err := new(dpop.Checker).Check(proof, dpop.Request{Method: "POST", URL: "https://server.example.com/token"}, time.Unix(1_562_262_616, 0))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +72,7 @@ func TestKeysOfEveryKindMakeProofs(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := dpop.Check(proof, request, now)
+		got, err := new(dpop.Checker).Check(proof, request, now)
 		if err != nil || got.Thumbprint != k.Thumbprint || got.Nonce != "nonce" {
 			t.Errorf("%+v, %v", got, err)
 		}
@@ -83,6 +83,32 @@ func TestKeysOfEveryKindMakeProofs(t *testing.T) {
 	}
 	if _, err := dpop.NewKey(p384); err == nil {
 		t.Error("a key on P-384 was taken")
+	}
+}
+
+// TestSaltOfPS256 is RFC 7518 §3.5: as long as the hash.
+func TestSaltOfPS256(t *testing.T) {
+	t.Parallel()
+	private, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := dpop.NewKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proof, err := key.Proof(request, "", now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dot := strings.LastIndexByte(proof, '.')
+	signature, err := base64.RawURLEncoding.DecodeString(proof[dot+1:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	digest := sha256.Sum256([]byte(proof[:dot]))
+	if err := rsa.VerifyPSS(&private.PublicKey, crypto.SHA256, digest[:], signature, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -161,7 +187,7 @@ func TestWhatIsNoProof(t *testing.T) {
 		"a broken signature": forged(t, key, nil, nil)[:100],
 		"a JSON form":        `{"payload":"","signatures":[]}`,
 	} {
-		if _, err := dpop.Check(proof, request, now); !errors.Is(err, dpop.ErrInvalid) {
+		if _, err := new(dpop.Checker).Check(proof, request, now); !errors.Is(err, dpop.ErrInvalid) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -169,7 +195,7 @@ func TestWhatIsNoProof(t *testing.T) {
 	mac := hmac.New(sha256.New, []byte("k"))
 	parts := strings.Split(forged(t, key, m{"alg": "HS256"}, nil), ".")
 	mac.Write([]byte(parts[0] + "." + parts[1]))
-	if _, err := dpop.Check(parts[0]+"."+parts[1]+"."+base64.RawURLEncoding.EncodeToString(mac.Sum(nil)), request, now); !errors.Is(err, dpop.ErrInvalid) {
+	if _, err := new(dpop.Checker).Check(parts[0]+"."+parts[1]+"."+base64.RawURLEncoding.EncodeToString(mac.Sum(nil)), request, now); !errors.Is(err, dpop.ErrInvalid) {
 		t.Errorf("HS256: %v", err)
 	}
 }
@@ -193,18 +219,78 @@ func TestWhatProofsMayHave(t *testing.T) {
 		"sixty seconds ago":     forged(t, key, nil, m{"iat": now.Add(-60 * time.Second).Unix()}),
 		"sixty seconds to come": forged(t, key, nil, m{"iat": now.Add(60 * time.Second).Unix()}),
 	} {
-		if _, err := dpop.Check(proof, request, now); err != nil {
+		if _, err := new(dpop.Checker).Check(proof, request, now); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
 
+// TestKnownHeaders: a header that was seen before is believed no more than at first:
+// not with another signature, not cut short, not by another key of any kind.
+func TestKnownHeaders(t *testing.T) {
+	t.Parallel()
+	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, edKey, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, private := range []crypto.Signer{ecKey(t), rsaKey, edKey} {
+		var checker dpop.Checker
+		key, err := dpop.NewKey(private)
+		if err != nil {
+			t.Fatal(err)
+		}
+		next := func() string {
+			proof, err := key.Proof(request, "", now)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return proof
+		}
+		first := next()
+		for i, proof := range []string{first, next(), next()} {
+			if got, err := checker.Check(proof, request, now); err != nil || got.Thumbprint != key.Thumbprint {
+				t.Fatalf("%T, proof %d: %v", private, i, err)
+			}
+		}
+		parts, others := strings.Split(first, "."), strings.Split(next(), ".")
+		for name, forged := range map[string]string{
+			"another's signature": parts[0] + "." + parts[1] + "." + others[2],
+			"no signature":        parts[0] + "." + parts[1] + ".",
+			"half a signature":    parts[0] + "." + parts[1] + "." + parts[2][:len(parts[2])/2],
+			"no payload":          parts[0] + ".." + parts[2],
+			"the header alone":    parts[0],
+			"two parts":           parts[0] + "." + parts[1],
+			"four parts":          first + "." + parts[2],
+			"zeros":               parts[0] + "." + parts[1] + "." + strings.Repeat("A", len(parts[2])),
+			"another spelling":    first + "=",
+		} {
+			if _, err := checker.Check(forged, request, now); !errors.Is(err, dpop.ErrInvalid) {
+				t.Errorf("%T: %s: %v", private, name, err)
+			}
+		}
+	}
+}
+
+// FuzzCheck sends each input to one who knows the header and to one who does not: both
+// must say the same.
 func FuzzCheck(f *testing.F) {
 	key := ecKey(f)
-	f.Add(forged(f, key, nil, nil))
+	good := forged(f, key, nil, nil)
+	f.Add(good)
 	f.Add("a.b.c")
 	f.Fuzz(func(t *testing.T, compact string) {
-		proof, err := dpop.Check(compact, request, now)
+		var knows dpop.Checker
+		if _, err := knows.Check(good, request, now); err != nil {
+			t.Fatal(err)
+		}
+		proof, err := new(dpop.Checker).Check(compact, request, now)
+		if _, again := knows.Check(compact, request, now); (err == nil) != (again == nil) {
+			t.Errorf("%v, and by who knows the header %v", err, again)
+		}
 		if (proof == nil) == (err == nil) || err != nil && !errors.Is(err, dpop.ErrInvalid) {
 			t.Errorf("%+v, %v", proof, err)
 		}
@@ -229,8 +315,9 @@ func TestNoncesAreKnownByEveryReplicaForMinutes(t *testing.T) {
 
 func BenchmarkCheck(b *testing.B) {
 	proof := forged(b, ecKey(b), nil, nil)
+	var checker dpop.Checker
 	for b.Loop() {
-		if _, err := dpop.Check(proof, request, now); err != nil {
+		if _, err := checker.Check(proof, request, now); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -59,6 +59,7 @@ type Mint struct {
 	opaque     *secret.Box
 	eventIDs   []byte // key of EventID
 	nonces     dpop.Nonces
+	proofs     dpop.Checker
 	decoy      *decoy
 }
 

@@ -44,6 +44,12 @@ func (m *Mint) PushedKey(w http.ResponseWriter, r *http.Request, client *registr
 	return proof.Thumbprint, nil
 }
 
+// CheckSubjectProof checks the proof that the subject token of an exchange came with,
+// and names its key (ADR 19). An error is dpop's.
+func (m *Mint) CheckSubjectProof(proof, token string) (thumbprint string, err error) {
+	return m.proofs.CheckSeen(proof, token, m.Now())
+}
+
 // CheckSent is Check for a token that came with a request to an API of this server:
 // whoever sends a token that is bound to a key proves to hold it, and no token passes
 // as one of the other kind (RFC 9449 §7). The error wraps ErrInvalid, is an
@@ -114,10 +120,10 @@ func (m *Mint) proof(w http.ResponseWriter, r *http.Request, client *registry.Cl
 	}
 	now := m.Now()
 	request := dpop.Request{Method: r.Method, URL: m.Issuer + r.URL.EscapedPath(), Token: token}
-	proof, err := dpop.Check(compact, request, now)
+	proof, err := m.proofs.Check(compact, request, now)
 	if err != nil && m.MTLSURL != "" {
 		request.URL = m.MTLSURL + r.URL.EscapedPath()
-		proof, err = dpop.Check(compact, request, now)
+		proof, err = m.proofs.Check(compact, request, now)
 	}
 	if err != nil {
 		return nil, refuseProof(err)

@@ -65,7 +65,7 @@ func (d *Door) subject(ctx context.Context, c call) (*mint.User, error) {
 	case checked.User == nil:
 		return nil, oauth.Refuse(oauth.InvalidRequest, "The subject_token is in service context; only a token of a person can be exchanged.")
 	}
-	if err := c.checkSubjectProof(checked.User.Claims.Confirmation, d.Now()); err != nil {
+	if err := d.checkSubjectProof(c, checked.User.Claims.Confirmation); err != nil {
 		return nil, err
 	}
 	own := c.client.Subsystem.Resource
@@ -88,7 +88,7 @@ func (d *Door) subject(ctx context.Context, c call) (*mint.User, error) {
 // copy of the token alone is worth nothing here either. The asker has received it
 // and hands it on; for which request it was made is for the asker to know, which
 // checked it then.
-func (c call) checkSubjectProof(bound *oauth.Confirmation, now time.Time) error {
+func (d *Door) checkSubjectProof(c call, bound *oauth.Confirmation) error {
 	switch {
 	case bound == nil:
 		return nil
@@ -97,7 +97,7 @@ func (c call) checkSubjectProof(bound *oauth.Confirmation, now time.Time) error 
 	case c.subjectTokenProof == "":
 		return oauth.Refuse(oauth.InvalidRequest, "The subject_token is bound to a key; send the DPoP proof that it came with as subject_token_proof.")
 	}
-	thumbprint, err := dpop.CheckSeen(c.subjectTokenProof, c.subjectToken, now)
+	thumbprint, err := d.Mint.CheckSubjectProof(c.subjectTokenProof, c.subjectToken)
 	if err != nil {
 		return refuse(oauth.InvalidRequest, "The subject_token_proof is refused: %s.", dpop.Reason(err))
 	}

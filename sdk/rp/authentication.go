@@ -17,8 +17,8 @@ import (
 	"time"
 
 	jose "github.com/go-jose/go-jose/v4"
-	"github.com/go-jose/go-jose/v4/cryptosigner"
 
+	"github.com/sekisho-id/sekisho/internal/dpop"
 	"github.com/sekisho-id/sekisho/oauth"
 )
 
@@ -60,7 +60,7 @@ func newAuthentication(config *Config) (authentication, error) {
 	if config.KeyID == "" {
 		return auth, errors.New("rp: Config.Key needs its KeyID, the kid registered for it")
 	}
-	key := jose.SigningKey{Algorithm: alg, Key: cryptosigner.Opaque(config.Key)}
+	key := jose.SigningKey{Algorithm: alg, Key: dpop.Opaque(config.Key)}
 	signer := func(typ jose.ContentType) (jose.Signer, error) {
 		return jose.NewSigner(key, (&jose.SignerOptions{}).WithType(typ).WithHeader("kid", config.KeyID))
 	}

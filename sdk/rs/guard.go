@@ -94,6 +94,7 @@ type Guard struct {
 
 	boundOnly bool
 	baseURL   string
+	checker   dpop.Checker
 	nonces    *dpop.Nonces // nil where none are asked for
 	proofs    UsedProofs
 }

@@ -58,7 +58,7 @@ func (g *Guard) prove(w http.ResponseWriter, r *http.Request, sent sentToken, cl
 		return refuseProof("The token is bound to a key; send a DPoP proof with it.")
 	}
 	now := g.now()
-	proof, err := dpop.Check(sent.proof, dpop.Request{Method: r.Method, URL: g.addressOf(r), Token: sent.token}, now)
+	proof, err := g.checker.Check(sent.proof, dpop.Request{Method: r.Method, URL: g.addressOf(r), Token: sent.token}, now)
 	switch {
 	case err != nil:
 		return refuseProof("The DPoP proof is refused: " + dpop.Reason(err) + ".")
