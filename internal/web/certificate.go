@@ -22,8 +22,11 @@ type Certificates struct {
 // client's own alone, and at one host only: at others it may leave in place what a
 // client has written itself.
 func (c Certificates) Of(r *http.Request) []*x509.Certificate {
+	if c.Header == "" {
+		return clientcert.FromTLS(r)
+	}
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
-	if c.Header == "" || err != nil || !within(peer.Addr().Unmap(), c.Trusted) || !strings.EqualFold(r.Host, c.Host) {
+	if err != nil || !within(peer.Addr().Unmap(), c.Trusted) || !strings.EqualFold(r.Host, c.Host) {
 		return clientcert.FromTLS(r)
 	}
 	values := r.Header.Values(c.Header)
