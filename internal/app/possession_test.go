@@ -554,3 +554,19 @@ func TestSDKHoldsItsKeys(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestRegisteredClientsTokensAreBoundWhereItSaysSo is RFC 9449 §5.2.
+func TestRegisteredClientsTokensAreBoundWhereItSaysSo(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	made := w.register(w.initialToken("partner"), reader("dpop_bound_access_tokens", true))
+	if a := w.ask(http.MethodGet, made.URI, made.Token, nil); !strings.Contains(a.body, `"dpop_bound_access_tokens":true`) {
+		t.Errorf("its metadata: %s", a.body)
+	}
+	rp := &relyingParty{w: w, id: made.ID, given: made.Secret, redirect: readerCallback}
+	b := w.signedIn()
+	code := rp.code(b, b.fill(rp.open(b, pkce...), "consent-form", "decision", "allow"), usualState)
+	rp.wantRefused(rp.post("/oauth2/token", rp.redemption(code)...), "invalid_dpop_proof")
+	rp.prover = w.prover()
+	rp.redeem(code, "code_verifier", verifier)
+}

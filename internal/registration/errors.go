@@ -60,13 +60,14 @@ func waiting(err error) (time.Duration, bool) {
 
 // names are what RFC 7591 calls the keys of a client in the group file.
 var names = map[string]string{
-	"auth":         "token_endpoint_auth_method",
-	"id_token_alg": "id_token_signed_response_alg",
-	"name":         "client_name",
-	"jar":          "require_signed_request_object",
-	"par":          "require_pushed_authorization_requests",
-	"type":         "application_type",
-	"cors_origins": "redirect_uris", // of which they are made
+	"auth":              "token_endpoint_auth_method",
+	"id_token_alg":      "id_token_signed_response_alg",
+	"name":              "client_name",
+	"jar":               "require_signed_request_object",
+	"sender_constraint": "dpop_bound_access_tokens",
+	"par":               "require_pushed_authorization_requests",
+	"type":              "application_type",
+	"cors_origins":      "redirect_uris", // of which they are made
 }
 
 // told is the first of the faults, and how many there are.

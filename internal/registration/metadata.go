@@ -24,6 +24,7 @@ type metadata struct {
 	JWKS                   json.RawMessage   `json:"jwks,omitempty"`
 	RequirePAR             bool              `json:"require_pushed_authorization_requests,omitempty"` // RFC 9126 §6
 	RequireJAR             bool              `json:"require_signed_request_object,omitempty"`         // RFC 9101 §10.5
+	DPoPBound              bool              `json:"dpop_bound_access_tokens,omitempty"`              // RFC 9449 §5.2
 
 	Name             string `json:"client_name,omitempty"`
 	NameJa           string `json:"client_name#ja,omitempty"`
@@ -63,7 +64,7 @@ var notOffered = []string{
 	"id_token_encrypted_response_alg", "id_token_encrypted_response_enc",
 	"userinfo_signed_response_alg", "userinfo_encrypted_response_alg", "userinfo_encrypted_response_enc",
 	"authorization_signed_response_alg", "authorization_encrypted_response_alg", "authorization_encrypted_response_enc",
-	"dpop_bound_access_tokens", "tls_client_certificate_bound_access_tokens",
+	"tls_client_certificate_bound_access_tokens",
 }
 
 // parse reads a body. What is left out has its default.
@@ -150,6 +151,9 @@ func (m *metadata) client() (*registry.GroupClient, error) {
 	if m.RequireJAR {
 		client.JAR = registry.JARRequired
 	}
+	if m.DPoPBound {
+		client.SenderConstraint = registry.ConstraintDPoP
+	}
 	return client, m.checkGrants(client)
 }
 
@@ -195,6 +199,7 @@ func describe(r registry.Registered) metadata {
 		IDTokenAlg:               c.IDTokenAlg,
 		RequirePAR:               c.PAR == registry.PARRequired,
 		RequireJAR:               c.JAR == registry.JARRequired,
+		DPoPBound:                c.SenderConstraint == registry.ConstraintDPoP,
 		JWKS:                     c.JWKS,
 		Name:                     c.Name.En,
 		NameJa:                   c.Name.Ja,
