@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/hex"
+	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"math/big"
@@ -19,8 +20,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	"github.com/go-jose/go-jose/v4"
 
 	"github.com/sekisho-id/sekisho/oauth"
 	"github.com/sekisho-id/sekisho/sdk/rp"
@@ -118,6 +122,8 @@ func withCertified(group string, own tls.Certificate) string {
 	for i, line := range lines {
 		if strings.Contains(line, `/crypto"]`) {
 			lines[i] += "      certified: { profile: fapi2, auth: tls_client_auth, tls_client_auth_san_uri: " + shopURI + " }\n" +
+				"      keys: { profile: fapi2, sender_constraint: mtls, jwks: " + publicKeys(mixedKey(), "mixed") + " }\n" +
+				"      proving: { profile: fapi2, sender_constraint: dpop_with_nonce, auth: tls_client_auth, tls_client_auth_san_uri: " + shopURI + " }\n" +
 				"      pinned: { profile: fapi2, auth: self_signed_tls_client_auth, certificate_sha256: [" + hex.EncodeToString(sum[:]) + "] }\n"
 		}
 	}
@@ -130,6 +136,60 @@ type mtls struct {
 	issuer    string
 	root      *authority
 	shop, own tls.Certificate
+}
+
+// mixedKey is the key of the clients that prove themselves in one way and hold their
+// tokens in the other.
+var mixedKey = sync.OnceValue(func() *ecdsa.PrivateKey {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		panic(err)
+	}
+	return key
+})
+
+// mixes is private_key_jwt with certificate-bound tokens, and tls_client_auth with DPoP.
+func (m *mtls) mixes() {
+	m.t.Helper()
+	t := m.t
+	for name, c := range map[string]struct {
+		config rp.Config
+		with   []tls.Certificate
+		want   func(*oauth.Confirmation) bool
+	}{
+		"keys, and tokens bound to a certificate": {
+			rp.Config{ClientID: "crypto.keys", Key: mixedKey(), KeyID: "mixed"}, []tls.Certificate{m.own},
+			func(c *oauth.Confirmation) bool { return c != nil && c.X5T != "" && c.JKT == "" },
+		},
+		"keys, and no certificate": {rp.Config{ClientID: "crypto.keys", Key: mixedKey(), KeyID: "mixed"}, nil, nil},
+		"a certificate, and tokens bound to a key": {
+			rp.Config{ClientID: "crypto.proving", DPoPKey: mixedKey()}, []tls.Certificate{m.shop},
+			func(c *oauth.Confirmation) bool { return c != nil && c.JKT != "" && c.X5T == "" },
+		},
+		"a certificate, and no proof": {rp.Config{ClientID: "crypto.proving"}, []tls.Certificate{m.shop}, nil},
+	} {
+		c.config.Issuer, c.config.MTLS, c.config.HTTPClient = m.issuer, true, presenting(t, c.with...)
+		client, err := rp.Discover(t.Context(), c.config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		token, err := client.ServiceToken(marketAPI, "settle").Token()
+		if c.want == nil {
+			if err == nil {
+				t.Errorf("%s: a token", name)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		var claims oauth.AccessTokenClaims
+		decodePart(t, token.AccessToken, 1, &claims)
+		if !c.want(claims.Confirmation) {
+			t.Errorf("%s: %+v", name, claims.Confirmation)
+		}
+	}
 }
 
 // boundTo is the certificate that a token is bound to.
@@ -192,7 +252,17 @@ func (m *mtls) works() {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+	m.mixes()
 	m.boundAt()
+}
+
+// publicKeys is a key set as a group file holds it.
+func publicKeys(key *ecdsa.PrivateKey, kid string) string {
+	set, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: key.Public(), KeyID: kid, Use: "sig"}}})
+	if err != nil {
+		panic(err)
+	}
+	return string(set)
 }
 
 // boundAt calls an API with a bound token: with its certificate, without, and with
