@@ -158,12 +158,14 @@ func (m *mtls) mixes() {
 		want   func(*oauth.Confirmation) bool
 	}{
 		"keys, and tokens bound to a certificate": {
-			rp.Config{ClientID: "crypto.keys", Key: mixedKey(), KeyID: "mixed"}, []tls.Certificate{m.own},
+			rp.Config{ClientID: "crypto.keys", Key: mixedKey(), KeyID: "mixed"},
+			[]tls.Certificate{m.own},
 			func(c *oauth.Confirmation) bool { return c != nil && c.X5T != "" && c.JKT == "" },
 		},
 		"keys, and no certificate": {rp.Config{ClientID: "crypto.keys", Key: mixedKey(), KeyID: "mixed"}, nil, nil},
 		"a certificate, and tokens bound to a key": {
-			rp.Config{ClientID: "crypto.proving", DPoPKey: mixedKey()}, []tls.Certificate{m.shop},
+			rp.Config{ClientID: "crypto.proving", DPoPKey: mixedKey()},
+			[]tls.Certificate{m.shop},
 			func(c *oauth.Confirmation) bool { return c != nil && c.JKT != "" && c.X5T == "" },
 		},
 		"a certificate, and no proof": {rp.Config{ClientID: "crypto.proving"}, []tls.Certificate{m.shop}, nil},
