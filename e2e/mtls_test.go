@@ -354,12 +354,7 @@ error_log stderr notice;
 events {}
 http {
     access_log off;
-    client_body_temp_path $DIR/body;
-    proxy_temp_path       $DIR/proxy;
-    fastcgi_temp_path     $DIR/fastcgi;
-    uwsgi_temp_path       $DIR/uwsgi;
-    scgi_temp_path        $DIR/scgi;
-    upstream sekisho { server $ONE; server $OTHER; }
+` + nginxPaths + `    upstream sekisho { server $ONE; server $OTHER; }
     ssl_certificate     $CERT;
     ssl_certificate_key $KEY;
     server {

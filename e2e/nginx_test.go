@@ -13,6 +13,14 @@ const (
 	njsModule    = "/usr/lib/nginx/modules/ngx_http_js_module.so"
 )
 
+// nginxPaths keep what an nginx writes in its own directory.
+const nginxPaths = `    client_body_temp_path $DIR/body;
+    proxy_temp_path       $DIR/proxy;
+    fastcgi_temp_path     $DIR/fastcgi;
+    uwsgi_temp_path       $DIR/uwsgi;
+    scgi_temp_path        $DIR/scgi;
+`
+
 // nginxMain is what Debian has around the locations that the page describes.
 const nginxMain = `
 load_module $NJS;
@@ -22,12 +30,7 @@ error_log stderr notice;
 events {}
 http {
     access_log off;
-    client_body_temp_path $DIR/body;
-    proxy_temp_path       $DIR/proxy;
-    fastcgi_temp_path     $DIR/fastcgi;
-    uwsgi_temp_path       $DIR/uwsgi;
-    scgi_temp_path        $DIR/scgi;
-    server {
+` + nginxPaths + `    server {
         listen $ADDRESS;
         include $DIR/introspection.conf;
     }

@@ -26,19 +26,9 @@ type Key struct {
 
 // NewKey prepares a private key: ECDSA P-256, RSA or Ed25519.
 func NewKey(private crypto.Signer) (*Key, error) {
-	var algorithm jose.SignatureAlgorithm
-	switch public := private.Public().(type) {
-	case *ecdsa.PublicKey:
-		if public.Curve != elliptic.P256() {
-			return nil, fmt.Errorf("dpop: an ECDSA key on %s cannot be used, only on P-256", public.Curve.Params().Name)
-		}
-		algorithm = jose.ES256
-	case *rsa.PublicKey:
-		algorithm = jose.PS256
-	case ed25519.PublicKey:
-		algorithm = jose.EdDSA
-	default:
-		return nil, fmt.Errorf("dpop: a key of type %T cannot be used; take ECDSA P-256, RSA or Ed25519", public)
+	algorithm, ok := AlgorithmOf(private.Public())
+	if !ok {
+		return nil, fmt.Errorf("dpop: a key of type %T cannot be used; take ECDSA P-256, RSA or Ed25519", private.Public())
 	}
 	jwk := jose.JSONWebKey{Key: private.Public()}
 	sum, err := jwk.Thumbprint(crypto.SHA256)
@@ -51,6 +41,19 @@ func NewKey(private crypto.Signer) (*Key, error) {
 		return nil, fmt.Errorf("dpop: %w", err)
 	}
 	return &Key{Thumbprint: base64.RawURLEncoding.EncodeToString(sum), signer: signer}, nil
+}
+
+// AlgorithmOf is what a key signs with; false for one that is not used here.
+func AlgorithmOf(public crypto.PublicKey) (jose.SignatureAlgorithm, bool) {
+	switch key := public.(type) {
+	case *ecdsa.PublicKey:
+		return jose.ES256, key.Curve == elliptic.P256()
+	case *rsa.PublicKey:
+		return jose.PS256, true
+	case ed25519.PublicKey:
+		return jose.EdDSA, true
+	}
+	return "", false
 }
 
 // Opaque is a private key that may live elsewhere, for go-jose. Its PS256 has a salt as

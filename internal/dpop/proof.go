@@ -36,6 +36,7 @@ var ErrInvalid = errors.New("DPoP proof refused")
 type Request struct {
 	Method string
 	URL    string // without query and fragment, which do not count (RFC 9449 §4.3)
+	Alias  string // another address of the same, which will do as well; empty for none
 	Token  string // the access token sent with it; empty where a token is asked for
 }
 
@@ -123,7 +124,7 @@ func (c *claims) check(request Request, now time.Time) error {
 		return errors.New("it has no jti, or a longer one than 256 bytes")
 	case c.Method != request.Method:
 		return errors.New("its htm is not the method of the request")
-	case !sameURL(c.URL, request.URL):
+	case !sameURL(c.URL, request.URL) && (request.Alias == "" || !sameURL(c.URL, request.Alias)):
 		return errors.New("its htu is not the address of the request")
 	case c.IssuedAt == nil:
 		return errors.New("it has no iat")

@@ -36,6 +36,19 @@ func ecKey(t testing.TB) *ecdsa.PrivateKey {
 	return key
 }
 
+func keysOfEveryKind(t *testing.T) []crypto.Signer {
+	t.Helper()
+	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, edKey, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return []crypto.Signer{ecKey(t), rsaKey, edKey}
+}
+
 // TestExampleOfTheRFC checks the proof of RFC 9449 figure 2, whose thumbprint stands
 // in figure 7.
 func TestExampleOfTheRFC(t *testing.T) {
@@ -55,15 +68,7 @@ func TestExampleOfTheRFC(t *testing.T) {
 // TestKeysOfEveryKindMakeProofs checks what NewKey makes, and that there is no more.
 func TestKeysOfEveryKindMakeProofs(t *testing.T) {
 	t.Parallel()
-	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, edKey, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, private := range []crypto.Signer{ecKey(t), rsaKey, edKey} {
+	for _, private := range keysOfEveryKind(t) {
 		k, err := dpop.NewKey(private)
 		if err != nil {
 			t.Fatal(err)
@@ -229,15 +234,7 @@ func TestWhatProofsMayHave(t *testing.T) {
 // not with another signature, not cut short, not by another key of any kind.
 func TestKnownHeaders(t *testing.T) {
 	t.Parallel()
-	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, edKey, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, private := range []crypto.Signer{ecKey(t), rsaKey, edKey} {
+	for _, private := range keysOfEveryKind(t) {
 		var checker dpop.Checker
 		key, err := dpop.NewKey(private)
 		if err != nil {

@@ -103,7 +103,7 @@ func (g *Grants) redeem(ctx context.Context, tx *db.Tx, r Redemption) (*Grant, s
 	granted.ExpiresAt = now.Add(g.life.AccessToken)
 	var refreshToken string
 	if r.Refresh {
-		if refreshToken, err = g.startFamily(ctx, tx, granted, r.Key); err != nil {
+		if refreshToken, err = g.startFamily(ctx, tx, granted, r.Key, now); err != nil {
 			return nil, "", err
 		}
 	}

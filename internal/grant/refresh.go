@@ -43,8 +43,7 @@ func successorBox(token string) (*secret.Box, error) {
 
 // startFamily makes the first refresh token of a grant, bound to the key if there
 // is one.
-func (g *Grants) startFamily(ctx context.Context, tx *db.Tx, granted *Grant, key string) (string, error) {
-	now := g.now()
+func (g *Grants) startFamily(ctx context.Context, tx *db.Tx, granted *Grant, key string, now time.Time) (string, error) {
 	name := refreshPrefix + base64.RawURLEncoding.EncodeToString(secret.Bytes(familyBytes))
 	token := secret.Token(name)
 	family := familyRow{

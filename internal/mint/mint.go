@@ -77,5 +77,8 @@ func New(c Config) (*Mint, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Mint{Config: c, references: references, opaque: opaque, eventIDs: c.Keys.Secret("event id"), nonces: dpop.Nonces{Key: c.Keys.Secret("dpop nonce")}, decoy: decoy}, nil
+	return &Mint{
+		Config: c, references: references, opaque: opaque, decoy: decoy,
+		eventIDs: c.Keys.Secret("event id"), nonces: dpop.Nonces{Key: c.Keys.Secret("dpop nonce")},
+	}, nil
 }

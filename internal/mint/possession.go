@@ -17,21 +17,29 @@ import (
 // an *oauth.Error, or the server's own failure.
 func (m *Mint) Possession(w http.ResponseWriter, r *http.Request, client *registry.Client) (*oauth.Confirmation, error) {
 	proof, err := m.proof(w, r, client, "")
-	switch certificates := m.Certificates.Of(r); {
+	switch {
 	case err != nil:
 		return nil, err
 	case client.MTLSRequired && proof != nil:
 		return nil, oauth.Refuse(oauth.InvalidRequest, "The tokens of this client are bound to its certificate (sender_constraint); send no DPoP proof.")
-	case client.MTLSRequired && len(certificates) == 0:
-		return nil, oauth.Refuse(oauth.InvalidRequest, "The tokens of this client are bound to its certificate (sender_constraint); present one, at the address of mtls_endpoint_aliases.")
 	case client.MTLSRequired:
-		return &oauth.Confirmation{X5T: clientcert.Thumbprint(certificates[0])}, nil
+		return m.presented(r)
 	case proof != nil:
 		return &oauth.Confirmation{JKT: proof.Thumbprint}, nil
 	case client.DPoPRequired:
 		return nil, oauth.Refuse(oauth.InvalidDPoPProof, "The tokens of this client are bound to a key (sender_constraint); send a DPoP proof.")
 	}
 	return nil, nil
+}
+
+// presented tells to which certificate tokens are bound: the one that the client has
+// presented (RFC 8705 §3).
+func (m *Mint) presented(r *http.Request) (*oauth.Confirmation, error) {
+	certificates := m.Certificates.Of(r)
+	if len(certificates) == 0 {
+		return nil, oauth.Refuse(oauth.InvalidRequest, "The tokens of this client are bound to its certificate (sender_constraint); present one, at the address of mtls_endpoint_aliases.")
+	}
+	return &oauth.Confirmation{X5T: clientcert.Thumbprint(certificates[0])}, nil
 }
 
 // PushedKey is the thumbprint of the key that a pushed request proves possession
@@ -120,11 +128,10 @@ func (m *Mint) proof(w http.ResponseWriter, r *http.Request, client *registry.Cl
 	}
 	now := m.Now()
 	request := dpop.Request{Method: r.Method, URL: m.Issuer + r.URL.EscapedPath(), Token: token}
-	proof, err := m.proofs.Check(compact, request, now)
-	if err != nil && m.MTLSURL != "" {
-		request.URL = m.MTLSURL + r.URL.EscapedPath()
-		proof, err = m.proofs.Check(compact, request, now)
+	if m.MTLSURL != "" {
+		request.Alias = m.MTLSURL + r.URL.EscapedPath()
 	}
+	proof, err := m.proofs.Check(compact, request, now)
 	if err != nil {
 		return nil, refuseProof(err)
 	}

@@ -80,7 +80,9 @@ func (r *Registry) identify(credentials Credentials) (*Client, error) {
 	case !known:
 		return nil, ErrClientUnknown
 	case client.Auth.usesCertificate():
-		return client, r.checkCertificate(client, credentials.Certificates)
+		if err := r.checkCertificate(client, credentials.Certificates); err != nil {
+			return nil, err
+		}
 	case !client.Public():
 		return nil, ErrMethod
 	}

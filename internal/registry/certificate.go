@@ -89,15 +89,15 @@ func (n CertificateName) in(certificate *x509.Certificate) bool {
 // checkCertificates checks what the file says of the certificates of a client.
 func (c clientCheck) checkCertificates() {
 	names := 0
-	for key, value := range map[string]string{
-		"tls_client_auth_subject_dn": c.CertificateSubject, "tls_client_auth_san_dns": c.CertificateDNS, "tls_client_auth_san_uri": c.CertificateURI,
+	for _, name := range []struct{ key, value string }{
+		{"tls_client_auth_subject_dn", c.CertificateSubject}, {"tls_client_auth_san_dns", c.CertificateDNS}, {"tls_client_auth_san_uri", c.CertificateURI},
 	} {
-		if value == "" {
+		if name.value == "" {
 			continue
 		}
 		names++
 		if c.Auth != AuthTLS {
-			c.at(key, "only a client with tls_client_auth is known by a name in its certificate", "write `auth: tls_client_auth`, or remove it")
+			c.at(name.key, "only a client with tls_client_auth is known by a name in its certificate", "write `auth: tls_client_auth`, or remove it")
 		}
 	}
 	switch {

@@ -40,7 +40,7 @@ type GroupResource struct {
 // alone: a Group holds what was read from them.
 type GroupClient struct {
 	Type       ClientType      `json:"type,omitempty" jsonschema:"enum=web,enum=native,enum=spa,enum=backend,description=web (a site with a server)\\, native (an app on a device)\\, spa (an app in a browser)\\, backend (a program nobody looks at). Default: web with redirect_uris; backend without."`
-	Profile    Profile         `json:"profile,omitempty" jsonschema:"enum=oidc,enum=fapi2,enum=fapi2-message-signing,description=How strict it must be. fapi2 (FAPI 2.0 Security Profile): private_key_jwt addressed to the issuer alone\\, no RS256\\, pushed requests with PKCE\\, tokens bound to a key. fapi2-message-signing: and signed requests. Default: oidc."`
+	Profile    Profile         `json:"profile,omitempty" jsonschema:"enum=oidc,enum=fapi2,enum=fapi2-message-signing,description=How strict it must be. fapi2 (FAPI 2.0 Security Profile): a certificate or private_key_jwt addressed to the issuer alone\\, no RS256\\, pushed requests with PKCE\\, tokens bound to a key. fapi2-message-signing: and signed requests. Default: oidc."`
 	Auth       AuthMethod      `json:"auth,omitempty" jsonschema:"enum=none,enum=client_secret_basic,enum=client_secret_post,enum=private_key_jwt,enum=tls_client_auth,enum=self_signed_tls_client_auth,description=How it proves to be itself. Default: client_secret_basic with a secret; private_key_jwt with keys; none in an app or third_party without either."`
 	Secrets    []string        `json:"secret_sha256,omitempty" jsonschema:"description=SHA-256 of the client secret in hex. Two or more while a secret is being replaced."`
 	SecretFile string          `json:"secret_file,omitempty" jsonschema:"description=File that holds the client secret\\, 32 characters or more. Only its hash is kept."`
@@ -91,7 +91,7 @@ type GroupCall struct {
 	User             []GroupUser `json:"user,omitempty" jsonschema:"description=Scopes for a person."`
 	Service          []string    `json:"service,omitempty" jsonschema:"description=Scopes for the caller itself."`
 	ThirdPartyChains bool        `json:"third_party_chains,omitempty" jsonschema:"description=A chain of calls that a third party began may go on here."`
-	Bound            bool        `json:"bound,omitempty" jsonschema:"description=Tokens for this call are given only bound to a key that the caller proves to hold."`
+	Bound            bool        `json:"bound,omitempty" jsonschema:"description=Tokens for this call are given only bound to a key or certificate that the caller proves to hold."`
 	RequireGrant     bool        `json:"require_grant,omitempty" jsonschema:"description=Identifiers are converted only for people who have used the caller. Always so for a third party."`
 }
 

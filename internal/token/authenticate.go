@@ -22,9 +22,11 @@ func (d *Door) authenticate(r *http.Request, form url.Values, source netip.Addr)
 	if err != nil {
 		return nil, nil, err
 	}
+	if credentials.Method == registry.AuthNone { // nothing in the request itself: RFC 8705 §2
+		credentials.Certificates = d.Mint.Certificates.Of(r)
+	}
 	// RFC 7523 §3: an assertion is addressed to the issuer, or as OIDC Core §9
 	// has it, to the token endpoint, RFC 9126 §2 to where requests are pushed.
-	credentials.Certificates = d.Mint.Certificates.Of(r)
 	credentials.Audiences = []string{d.Issuer, d.Issuer + PathToken}
 	if r.URL.Path == PathPush {
 		credentials.Audiences = append(credentials.Audiences, d.Issuer+PathPush)

@@ -1,12 +1,7 @@
 package rp
 
 import (
-	"crypto"
-	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/rsa"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -53,9 +48,9 @@ func newAuthentication(config *Config) (authentication, error) {
 	case config.Secret != "":
 		return auth, errors.New("rp: Config has both a Secret and a Key; a client proves itself in one way")
 	}
-	alg, err := algorithmOf(config.Key.Public())
-	if err != nil {
-		return auth, err
+	alg, ok := dpop.AlgorithmOf(config.Key.Public())
+	if !ok {
+		return auth, fmt.Errorf("rp: Config.Key of type %T cannot be used; take ECDSA P-256, RSA or Ed25519", config.Key.Public())
 	}
 	if config.KeyID == "" {
 		return auth, errors.New("rp: Config.Key needs its KeyID, the kid registered for it")
@@ -64,25 +59,12 @@ func newAuthentication(config *Config) (authentication, error) {
 	signer := func(typ jose.ContentType) (jose.Signer, error) {
 		return jose.NewSigner(key, (&jose.SignerOptions{}).WithType(typ).WithHeader("kid", config.KeyID))
 	}
+	var err error
 	if auth.signer, err = signer("JWT"); err != nil {
 		return auth, err
 	}
 	auth.requests, err = signer("oauth-authz-req+jwt")
 	return auth, err
-}
-
-func algorithmOf(public crypto.PublicKey) (jose.SignatureAlgorithm, error) {
-	switch key := public.(type) {
-	case *ecdsa.PublicKey:
-		if key.Curve == elliptic.P256() {
-			return jose.ES256, nil
-		}
-	case *rsa.PublicKey:
-		return jose.PS256, nil
-	case ed25519.PublicKey:
-		return jose.EdDSA, nil
-	}
-	return "", fmt.Errorf("rp: Config.Key of type %T cannot be used; take ECDSA P-256, RSA or Ed25519", public)
 }
 
 // apply adds the proof to a request that will carry form as its body.

@@ -53,14 +53,7 @@ func (g *Guard) refuse(w http.ResponseWriter, r *http.Request, err error, need r
 	header := w.Header()
 	switch status {
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusBadRequest:
-		if g.boundOnly || sentDPoP(r) {
-			header.Set("WWW-Authenticate", g.challenge(oauth.DPoP, refusal, need))
-			break
-		}
-		header.Set("WWW-Authenticate", g.challenge(oauth.Bearer, refusal, need))
-		if refusal.Code == "" || refusal.Code == oauth.InvalidToken {
-			header.Add("WWW-Authenticate", g.challenge(oauth.DPoP, &oauth.Error{}, need))
-		}
+		header["Www-Authenticate"] = g.challenges(r, refusal, need)
 	case http.StatusServiceUnavailable:
 		header.Set("Retry-After", "2")
 	}
@@ -70,6 +63,19 @@ func (g *Guard) refuse(w http.ResponseWriter, r *http.Request, err error, need r
 	w.WriteHeader(status)
 	// The status is sent; an answer that cannot be written has nobody to tell.
 	_ = json.NewEncoder(w).Encode(body{refusal.Code, refusal.Description})
+}
+
+// challenges are the scheme that the request came with, and where it may be the wrong
+// one, the other.
+func (g *Guard) challenges(r *http.Request, refusal *oauth.Error, need requirement) []string {
+	if g.boundOnly || sentDPoP(r) {
+		return []string{g.challenge(oauth.DPoP, refusal, need)}
+	}
+	bearer := g.challenge(oauth.Bearer, refusal, need)
+	if refusal.Code != "" && refusal.Code != oauth.InvalidToken {
+		return []string{bearer}
+	}
+	return []string{bearer, g.challenge(oauth.DPoP, &oauth.Error{}, need)}
 }
 
 func sentDPoP(r *http.Request) bool {
