@@ -220,8 +220,12 @@ func TestTokensNobodyMade(t *testing.T) {
 	w := setup(t)
 	s, _ := w.signIn(w.signUp("u@example.com"))
 	_, token := w.granted(s)
+	other := "A"
+	if token[7:8] == other {
+		other = "B"
+	}
 	for _, made := range []string{
-		"", "sek_rt_", token[:31], "x" + token[1:], strings.ToUpper(token), token[:7] + "A" + token[8:], strings.Repeat("A", 16<<10),
+		"", "sek_rt_", token[:31], "x" + token[1:], strings.ToUpper(token), token[:7] + other + token[8:], strings.Repeat("A", 16<<10),
 		"sek_rt_" + strings.Repeat("A", 67),
 	} {
 		w.refreshFails(rotate(made), grant.ErrUnknown)
