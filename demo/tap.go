@@ -136,8 +136,10 @@ func (t *tap) tokensIn(received []byte) []Token {
 		return nil
 	}
 	if len(answer.AuthorizationDetails) > 0 {
+		var events []oauth.EventDetail
+		_ = json.Unmarshal(answer.AuthorizationDetails, &events) // what is none has no proofs
 		var proofs []Token
-		for _, one := range answer.AuthorizationDetails {
+		for _, one := range events {
 			if one.IDToken != "" {
 				proofs = append(proofs, t.trace.readProof(one.IDToken))
 			}

@@ -81,6 +81,9 @@ type AccessTokenClaims struct {
 	Actor     *Actor   `json:"act,omitempty"`
 
 	Confirmation *Confirmation `json:"cnf,omitempty"` // of a sender-constrained token
+
+	// AuthorizationDetails are what its bearer may do in detail: a list (RFC 9396 §9.1).
+	AuthorizationDetails json.RawMessage `json:"authorization_details,omitempty"`
 }
 
 // ServiceContext reports whether the token speaks for the client itself and
@@ -131,4 +134,7 @@ type Introspection struct {
 	// Confirmation is of a sender-constrained token (RFC 8705 §3.2, RFC 9449 §6.2).
 	// Who cannot check the proof must refuse the token.
 	Confirmation *Confirmation `json:"cnf,omitempty"`
+
+	// AuthorizationDetails are those for the API that asked (RFC 9396 §9.2).
+	AuthorizationDetails json.RawMessage `json:"authorization_details,omitempty"`
 }

@@ -1,5 +1,7 @@
 package oauth
 
+import "encoding/json"
+
 // GrantType is a grant_type parameter.
 type GrantType string
 
@@ -66,5 +68,7 @@ type TokenResponse struct {
 	Scope           Scopes    `json:"scope,omitempty"`
 	IDToken         string    `json:"id_token,omitempty"`
 
-	AuthorizationDetails []EventDetail `json:"authorization_details,omitempty"`
+	// AuthorizationDetails are what the access token lets its bearer do in detail
+	// (RFC 9396 §7), or the credentials of events, each an EventDetail.
+	AuthorizationDetails json.RawMessage `json:"authorization_details,omitempty"`
 }

@@ -29,6 +29,7 @@ func (g *Grants) Authorize(ctx context.Context, tx *db.Tx, a Authorization) (cod
 		SessionID:     &a.Session.ID,
 		Offline:       a.Offline,
 		Scopes:        a.Scopes,
+		Details:       a.Details,
 		AuthTime:      a.Session.AuthTime,
 		ExactAuthTime: a.ExactAuthTime,
 		ACR:           a.Session.ACR,
@@ -53,7 +54,7 @@ func (g *Grants) Authorize(ctx context.Context, tx *db.Tx, a Authorization) (cod
 	if err != nil {
 		return "", err
 	}
-	return code, g.recordGrant(ctx, tx, granted, audit.Record{Event: audit.CodeIssued})
+	return code, g.recordGrant(ctx, tx, granted, audit.Record{Event: audit.CodeIssued, Detail: detailTypes(granted)})
 }
 
 // Redeem exchanges a code for its grant and, if asked for, the first refresh

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sekisho-id/sekisho/internal/account"
 	"github.com/sekisho-id/sekisho/internal/db"
+	"github.com/sekisho-id/sekisho/internal/rar"
 )
 
 // Lifetimes of what this room keeps. A zero field has its default.
@@ -112,6 +113,7 @@ type Grant struct {
 	SessionID     *[16]byte // the session it was given in, which may be over
 	Offline       bool      // lives on when the session is ended
 	Scopes        Scopes
+	Details       rar.Details // what it may do with a scope (RFC 9396); nil for none
 	AuthTime      time.Time
 	ExactAuthTime bool // the client asked for auth_time itself
 	ACR           string
@@ -158,6 +160,7 @@ type Authorization struct {
 	Session       *Session
 	ClientID      string
 	Scopes        Scopes
+	Details       rar.Details
 	Offline       bool // offline_access is among the scopes
 	RedirectURI   string
 	Challenge     string // PKCE S256; empty only for clients that may do without

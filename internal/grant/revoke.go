@@ -164,3 +164,12 @@ func (g *Grants) record(ctx context.Context, tx *db.Tx, r audit.Record) error {
 	}
 	return audit.Append(ctx, tx, r)
 }
+
+// detailTypes are the types of a grant's authorization details, for its records;
+// nil for none.
+func detailTypes(granted *Grant) map[string]any {
+	if len(granted.Details) == 0 {
+		return nil
+	}
+	return map[string]any{"authorization_details": granted.Details.Types()}
+}

@@ -9,14 +9,15 @@ import (
 	"time"
 
 	"github.com/sekisho-id/sekisho/internal/db"
+	"github.com/sekisho-id/sekisho/internal/rar"
 )
 
 const grantColumns = `id, account, handle, client, session, offline, scopes, auth_time, exact_auth_time,
-	acr, amr, nonce, claims, created_at, expires_at, ended_at`
+	acr, amr, nonce, claims, authorization_details, created_at, expires_at, ended_at`
 
 // grantColumnsOf are the same in a join, where a grant is g.
 const grantColumnsOf = `g.id, g.account, g.handle, g.client, g.session, g.offline, g.scopes, g.auth_time, g.exact_auth_time,
-	g.acr, g.amr, g.nonce, g.claims, g.created_at, g.expires_at, g.ended_at`
+	g.acr, g.amr, g.nonce, g.claims, g.authorization_details, g.created_at, g.expires_at, g.ended_at`
 
 func insertGrant(ctx context.Context, tx *db.Tx, g *Grant) error {
 	scopes, err := json.Marshal(g.Scopes)
@@ -28,10 +29,10 @@ func insertGrant(ctx context.Context, tx *db.Tx, g *Grant) error {
 		return err
 	}
 	_, err = tx.Exec(ctx, `INSERT INTO access_grant (`+grantColumns+`)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, NULL)`,
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, NULL)`,
 		g.ID, g.AccountID, g.Ref.Handle[:], g.ClientID, g.SessionID[:], g.Offline, string(scopes),
 		db.Millis(g.AuthTime), g.ExactAuthTime, g.ACR, string(amr), g.Nonce, g.Claims,
-		db.Millis(g.CreatedAt), db.Millis(g.ExpiresAt))
+		nullable(string(g.Details.JSON())), db.Millis(g.CreatedAt), db.Millis(g.ExpiresAt))
 	return err
 }
 
@@ -43,10 +44,11 @@ func scanGrant(row interface{ Scan(...any) error }, under ...any) (*Grant, error
 		scopes, amr                  string
 		authTime, createdAt, expires int64
 		endedAt                      sql.NullInt64
+		details                      sql.NullString
 	)
 	err := row.Scan(append([]any{
 		&g.ID, &g.AccountID, &handle, &g.ClientID, &session, &g.Offline, &scopes, &authTime,
-		&g.ExactAuthTime, &g.ACR, &amr, &g.Nonce, &g.Claims, &createdAt, &expires, &endedAt,
+		&g.ExactAuthTime, &g.ACR, &amr, &g.Nonce, &g.Claims, &details, &createdAt, &expires, &endedAt,
 	}, under...)...)
 	if err != nil {
 		return nil, err
@@ -60,6 +62,11 @@ func scanGrant(row interface{ Scan(...any) error }, under ...any) (*Grant, error
 	}
 	if err := json.Unmarshal([]byte(amr), &g.AMR); err != nil {
 		return nil, fmt.Errorf("grant: amr of grant %d: %w", g.ID, err)
+	}
+	if details.Valid {
+		if g.Details, err = rar.Parse(details.String); err != nil {
+			return nil, fmt.Errorf("grant: authorization details of grant %d: %w", g.ID, err)
+		}
 	}
 	g.AuthTime, g.CreatedAt, g.ExpiresAt = db.Time(authTime), db.Time(createdAt), db.Time(expires)
 	g.ended = endedAt.Valid

@@ -35,6 +35,7 @@ var linked = map[string]map[string]string{
 		"github.com/prometheus/common":                                    "of client_golang",
 		"github.com/prometheus/procfs":                                    "of client_golang",
 		"github.com/remyoudompheng/bigfft":                                "of modernc.org/mathutil",
+		"github.com/santhosh-tekuri/jsonschema/v6":                        "schemas of authorization details",
 		"github.com/sethvargo/go-retry":                                   "of goose",
 		"go.opentelemetry.io/auto/sdk":                                    "of otel",
 		"go.opentelemetry.io/otel":                                        "trace context, attributes",

@@ -38,6 +38,7 @@ var floors = map[string]int{
 	"internal/jose":       1,
 	"internal/appendjson": 1,
 	"internal/dpop":       1,
+	"internal/rar":        1,
 
 	"oauth":               0,
 	"internal/outgoing":   0,

@@ -5,6 +5,7 @@ import (
 
 	"github.com/sekisho-id/sekisho/internal/account"
 	"github.com/sekisho-id/sekisho/internal/keyring"
+	"github.com/sekisho-id/sekisho/internal/rar"
 	"github.com/sekisho-id/sekisho/internal/registry"
 	"github.com/sekisho-id/sekisho/internal/secret"
 	"github.com/sekisho-id/sekisho/oauth"
@@ -25,6 +26,7 @@ type UserToken struct {
 	Who      account.Ref
 	Audience oauth.Audience
 	Scopes   oauth.Scopes
+	Details  rar.Details // nil for none
 	Opaque   bool
 	SignIn   SignIn
 	Grant    int64
@@ -97,7 +99,8 @@ func (m *Mint) UserToken(t UserToken) (Issued, error) {
 		AMR:       t.SignIn.AMR,
 		Actor:     t.Actor,
 
-		Confirmation: t.Bound,
+		Confirmation:         t.Bound,
+		AuthorizationDetails: t.Details.JSON(),
 	}
 	if t.SignIn.Session != nil {
 		claims.SessionID = m.Pairwise.SessionID(sector, *t.SignIn.Session)

@@ -60,6 +60,10 @@ func appendClaims(b []byte, c *oauth.AccessTokenClaims) []byte {
 		b = append(b, `,"cnf":`...)
 		b = AppendConfirmation(b, c.Confirmation)
 	}
+	if len(c.AuthorizationDetails) > 0 {
+		b = append(b, `,"authorization_details":`...)
+		b = append(b, c.AuthorizationDetails...)
+	}
 	return append(b, '}')
 }
 

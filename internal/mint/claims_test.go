@@ -32,6 +32,16 @@ func anyClaims() *rapid.Generator[*oauth.AccessTokenClaims] {
 		for range rapid.IntRange(0, 4).Draw(t, "depth") {
 			c.Actor = &oauth.Actor{Subject: text.Draw(t, "act"), Actor: c.Actor}
 		}
+		if rapid.Bool().Draw(t, "bound") {
+			c.Confirmation = &oauth.Confirmation{JKT: text.Draw(t, "jkt"), X5T: text.Draw(t, "x5t")}
+		}
+		if rapid.Bool().Draw(t, "detailed") {
+			details, err := json.Marshal([]map[string]string{{"type": text.Draw(t, "type")}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.AuthorizationDetails = details
+		}
 		return c
 	})
 }

@@ -101,7 +101,12 @@ func (b *builder) addSubsystem(name string) error {
 		Identity:    declared.Identity,
 	}
 	if declared.Resource != nil {
+		details, err := newDetailTypes(declared.Resource.Details)
+		if err != nil {
+			return err
+		}
 		subsystem.Resource = &Resource{
+			details:   details,
 			Subsystem: subsystem,
 			Audience:  declared.Resource.Audience,
 			Scopes:    declared.Resource.Scopes,

@@ -41,6 +41,9 @@ func (c checker) checkResource(path string, resource *GroupResource) {
 		}
 		c.checkText(at, resource.Scopes[scope])
 	}
+	for _, name := range sortedKeys(resource.Details) {
+		c.checkDetailType(below(path+".authorization_details", name), name, resource.Details[name], resource)
+	}
 }
 
 // checkAudiences checks that an audience names one resource alone. A token for

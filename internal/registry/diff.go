@@ -144,6 +144,7 @@ func (d differ) diffResource(name string, before, after *GroupResource) {
 		if after.Opaque {
 			d.other(name, "Access tokens for %s are opaque.", name)
 		}
+		d.diffDetails(name, nil, after.Details)
 		if after.Profile.fapi() {
 			d.other(name, "Access tokens for %s are given to clients of the profile %s only, bound to a key of theirs.", name, after.Profile)
 		}
@@ -166,6 +167,7 @@ func (d differ) diffResource(name string, before, after *GroupResource) {
 			d.other(name, "The scope %s of %s reads %s (was %s).", scope, name, words(after.Scopes[scope]), words(was))
 		}
 	}
+	d.diffDetails(name, before.Details, after.Details)
 	if before.Opaque != after.Opaque {
 		form := map[bool]string{true: "opaque", false: "JWTs"}
 		d.other(name, "Access tokens for %s are %s (were %s).", name, form[after.Opaque], form[before.Opaque])

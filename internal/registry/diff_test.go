@@ -33,6 +33,30 @@ var eventPlanTests = []struct {
 	{"events are about users of the receiver alone", []string{"receivers: [crypto] }", "receivers: [crypto], require_grant: true }"}},
 }
 
+// payments are authorization details of pay, which is not in testdata/group.yaml.
+const payments = `      authorization_details:
+        payment:
+          name: { en: Make a payment, ja: 支払い }
+          scope: charge
+          schema: { required: [amount], properties: { amount: { type: number, minimum: 0.01 }, shops: { type: array, items: { type: string } } } }
+          members:
+            - { path: amount, name: Amount, narrow: at_most }
+            - { path: shops, name: Shops, narrow: subset }
+`
+
+// detailPlanTests change the group with payments.
+var detailPlanTests = []struct {
+	name  string
+	edits []string
+}{
+	{"authorization details change", []string{
+		"minimum: 0.01", "minimum: 1", "name: { en: Make a payment, ja: 支払い }", "name: Pay", "scope: charge", "scope: ledger",
+		"            - { path: shops, name: Shops, narrow: subset }\n", "",
+	}},
+	{"authorization details are shown by their bare names", []string{payments[strings.Index(payments, "          members"):], ""}},
+	{"authorization details go", []string{payments, ""}},
+}
+
 // planTests change testdata/group.yaml; what is said of each is in
 // testdata/plans.golden.txt.
 var planTests = []struct {
@@ -45,6 +69,9 @@ var planTests = []struct {
 		"scopes: { charge: Pay, ledger: Read the ledger }", "scopes: { ledger: Read the ledger, charge: Pay } # as before",
 	}},
 	{"a sector is written down", []string{"    scenario: backend\n", "    scenario: backend\n    sector: crypto\n"}},
+	{"an API takes authorization details", []string{
+		"      scopes: { charge: Pay, ledger: Read the ledger }", "      scopes: { charge: Pay, ledger: Read the ledger }\n" + payments,
+	}},
 	{"the issuer moves", []string{"https://id.market.example", "https://login.market.example"}},
 	{"the group is renamed", []string{"name: { en: Market Group, ja: マーケットグループ }", "name: The group"}},
 	{"a client is added", []string{
@@ -161,6 +188,12 @@ func TestPlans(t *testing.T) {
 	text = strings.TrimSuffix(text, "\n") + "\n" + events
 	before = parse(t, []byte(text))
 	for _, test := range eventPlanTests {
+		after := parse(t, []byte(edit(t, text, test.edits)))
+		fmt.Fprintf(&got, "\n# %s\n%s# and back\n%s", test.name, registry.Diff(before, after), registry.Diff(after, before))
+	}
+	text = edit(t, text, []string{"ledger: Read the ledger }\n", "ledger: Read the ledger }\n" + payments})
+	before = parse(t, []byte(text))
+	for _, test := range detailPlanTests {
 		after := parse(t, []byte(edit(t, text, test.edits)))
 		fmt.Fprintf(&got, "\n# %s\n%s# and back\n%s", test.name, registry.Diff(before, after), registry.Diff(after, before))
 	}

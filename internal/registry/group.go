@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
+
+	"github.com/sekisho-id/sekisho/internal/rar"
 )
 
 // Group is the declared model: what a group file says, checked, with every
@@ -30,11 +32,32 @@ type GroupSubsystem struct {
 
 // GroupResource is the API of a service.
 type GroupResource struct {
-	Audience string          `json:"audience" jsonschema:"description=The URI that names the API in tokens: absolute\\, no fragment\\, unique in the group."`
-	Scopes   map[string]Text `json:"scopes" jsonschema:"description=Its scopes\\, each with the words a person reads when asked for consent."`
-	Opaque   bool            `json:"opaque,omitempty" jsonschema:"description=Access tokens for it are opaque and can be checked by introspection only."`
-	Profile  Profile         `json:"profile,omitempty" jsonschema:"enum=oidc,enum=fapi2,enum=fapi2-message-signing,description=fapi2 and fapi2-message-signing: tokens for it are given to clients of that profile only and bound to a key of theirs. Default: oidc."`
+	Audience string                      `json:"audience" jsonschema:"description=The URI that names the API in tokens: absolute\\, no fragment\\, unique in the group."`
+	Scopes   map[string]Text             `json:"scopes" jsonschema:"description=Its scopes\\, each with the words a person reads when asked for consent."`
+	Opaque   bool                        `json:"opaque,omitempty" jsonschema:"description=Access tokens for it are opaque and can be checked by introspection only."`
+	Details  map[string]*GroupDetailType `json:"authorization_details,omitempty" jsonschema:"description=Types of authorization details (RFC 9396) that it takes\\, by name. A scope with types is given to people's clients together with such details alone."`
+	Profile  Profile                     `json:"profile,omitempty" jsonschema:"enum=oidc,enum=fapi2,enum=fapi2-message-signing,description=fapi2 and fapi2-message-signing: tokens for it are given to clients of that profile only and bound to a key of theirs. Default: oidc."`
 }
+
+// GroupDetailType is one type of authorization details: what a client may do with a
+// scope, down to the amount. SchemaFile is of the file alone.
+type GroupDetailType struct {
+	Name       Text                `json:"name" jsonschema:"description=The words a person reads when asked for consent\\, as in Make a payment."`
+	Scope      string              `json:"scope" jsonschema:"description=The scope of this API that it details. To ask for the details is to ask for the scope."`
+	Schema     Document            `json:"schema,omitzero" jsonschema:"description=JSON Schema of its members beside type and locations. Members that it does not name are refused."`
+	SchemaFile string              `json:"schema_file,omitempty" jsonschema:"description=File that holds the JSON Schema."`
+	Members    []GroupDetailMember `json:"members,omitempty" jsonschema:"description=Members in the order in which a person is shown them. Those that are not listed come after\\, under their bare names."`
+}
+
+// GroupDetailMember is a member of a type of authorization details.
+type GroupDetailMember struct {
+	Path   string        `json:"path" jsonschema:"description=Where it is\\, as in amount.value."`
+	Name   Text          `json:"name" jsonschema:"description=What people call it."`
+	Narrow rar.Narrowing `json:"narrow,omitempty" jsonschema:"enum=at_most,enum=subset,description=How it may differ where a token is asked for with less than was allowed: at_most (a number no larger)\\, subset (some of a list). Default: not at all."`
+}
+
+// Document is a JSON object of a group file. Unlike in keys, numbers are numbers.
+type Document struct{ json.RawMessage }
 
 // GroupClient is one OAuth client. SecretFile and JWKSFile are of the file
 // alone: a Group holds what was read from them.

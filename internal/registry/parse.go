@@ -124,6 +124,9 @@ func (r *report) parse(text string) (ast.Node, bool) {
 // in them.
 func (r *report) readFiles(group *Group, files func(path string) ([]byte, error)) {
 	for _, name := range sortedKeys(group.Subsystems) {
+		if resource := group.Subsystems[name].Resource; resource != nil {
+			r.readSchemas(resource, below("subsystems", name)+".resource.authorization_details", files)
+		}
 		for _, short := range sortedKeys(group.Subsystems[name].Clients) {
 			client := group.Subsystems[name].Clients[short]
 			at := clientPath(name, short)
@@ -138,6 +141,23 @@ func (r *report) readFiles(group *Group, files func(path string) ([]byte, error)
 				if data, ok := r.open(at+".secret_file", client.SecretFile, files); ok {
 					r.keepSecret(client, at+".secret_file", string(data))
 				}
+			}
+		}
+	}
+}
+
+// readSchemas reads the files that types of authorization details name.
+func (r *report) readSchemas(resource *GroupResource, path string, files func(path string) ([]byte, error)) {
+	for _, name := range sortedKeys(resource.Details) {
+		detail := resource.Details[name]
+		at := below(path, name) + ".schema_file"
+		switch {
+		case detail.SchemaFile == "":
+		case len(detail.Schema.RawMessage) > 0:
+			r.value(at, "there are `schema` and `schema_file`", "keep one of them")
+		default:
+			if data, ok := r.open(at, detail.SchemaFile, files); ok {
+				detail.Schema.RawMessage = bytes.TrimSpace(data)
 			}
 		}
 	}

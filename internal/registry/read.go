@@ -25,6 +25,7 @@ var (
 	typeText = reflect.TypeFor[Text]()
 	typeUser = reflect.TypeFor[GroupUser]()
 	typeJSON = reflect.TypeFor[json.RawMessage]()
+	typeDoc  = reflect.TypeFor[Document]()
 )
 
 // read reads a node into a value.
@@ -41,7 +42,10 @@ func (r reader) read(node ast.Node, into reflect.Value, path string) {
 		r.readUser(node, into, path)
 		return
 	case typeJSON:
-		r.readJSON(node, into, path)
+		r.readJSON(node, into, path, "write the keys as in a JWK set", asText)
+		return
+	case typeDoc:
+		r.readJSON(node, into.Field(0), path, "write the schema as a map", asNumber)
 		return
 	}
 	switch into.Kind() {
@@ -226,12 +230,12 @@ func (r reader) readUser(node ast.Node, into reflect.Value, path string) {
 }
 
 // readJSON reads a map of any form, as JSON.
-func (r reader) readJSON(node ast.Node, into reflect.Value, path string) {
+func (r reader) readJSON(node ast.Node, into reflect.Value, path, hint string, number func(ast.Node) any) {
 	if _, ok := mapping(node); !ok {
-		r.wrongType(node, path, "a map", "write the keys as in a JWK set, or name a file with `"+path[strings.LastIndexByte(path, '.')+1:]+"_file:`")
+		r.wrongType(node, path, "a map", hint+", or name a file with `"+path[strings.LastIndexByte(path, '.')+1:]+"_file:`")
 		return
 	}
-	data, err := json.Marshal(r.anything(node, path))
+	data, err := json.Marshal(r.anything(node, path, number))
 	if err != nil {
 		r.lose(path, "cannot be read: "+err.Error(), "")
 		return
@@ -239,9 +243,24 @@ func (r reader) readJSON(node ast.Node, into reflect.Value, path string) {
 	into.SetBytes(data)
 }
 
-// anything reads a node of any form. What YAML takes for a number is text in
-// the values of keys: base64url may look like one.
-func (r reader) anything(node ast.Node, path string) any {
+// asText reads a number as the text that it was: in the values of keys base64url may
+// look like one.
+func asText(node ast.Node) any { return node.GetToken().Value }
+
+// asNumber reads a number as one.
+func asNumber(node ast.Node) any {
+	switch n := node.(type) {
+	case *ast.IntegerNode:
+		return n.Value
+	case *ast.FloatNode:
+		return n.Value
+	default:
+		return node.GetToken().Value // .inf and .nan, which JSON does not have
+	}
+}
+
+// anything reads a node of any form, and numbers as number does.
+func (r reader) anything(node ast.Node, path string, number func(ast.Node) any) any {
 	node = joined(node)
 	if !r.plain(node, path) {
 		return nil
@@ -252,7 +271,7 @@ func (r reader) anything(node ast.Node, path string) any {
 		for i, item := range n.Values {
 			itemPath := fmt.Sprintf("%s[%d]", path, i)
 			r.values[itemPath] = placeOf(item)
-			items[i] = r.anything(item, itemPath)
+			items[i] = r.anything(item, itemPath, number)
 		}
 		return items
 	case *ast.BoolNode:
@@ -262,12 +281,12 @@ func (r reader) anything(node ast.Node, path string) any {
 	case *ast.LiteralNode:
 		return n.Value.Value
 	case *ast.IntegerNode, *ast.FloatNode, *ast.InfinityNode, *ast.NanNode:
-		return node.GetToken().Value
+		return number(node)
 	}
 	members := map[string]any{}
 	entries, _ := r.entries(node, path)
 	for _, e := range entries {
-		members[e.key] = r.anything(e.value, e.path)
+		members[e.key] = r.anything(e.value, e.path, number)
 	}
 	return members
 }

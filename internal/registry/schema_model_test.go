@@ -76,7 +76,7 @@ func schemaOf(t reflect.Type) *jsonschema.Schema {
 			{Type: "string", Description: "A scope of the called API."},
 			object(typeUser),
 		}}
-	case typeJSON:
+	case typeJSON, typeDoc:
 		return &jsonschema.Schema{Type: "object"}
 	default:
 		return nil

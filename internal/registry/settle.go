@@ -138,6 +138,11 @@ func (g *Group) finish() {
 			subsystem.Sector = "" // it says what goes without saying
 		}
 		slices.Sort(subsystem.Identity)
+		if subsystem.Resource != nil {
+			for _, detail := range subsystem.Resource.Details {
+				detail.Schema.RawMessage, detail.SchemaFile = compactJSON(detail.Schema.RawMessage), ""
+			}
+		}
 		for _, client := range subsystem.Clients {
 			slices.Sort(client.Secrets)
 			slices.Sort(client.RedirectURIs)

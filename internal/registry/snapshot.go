@@ -38,7 +38,8 @@ type Resource struct {
 	Opaque    bool    // access tokens for it are opaque
 	Profile   Profile // of the clients that get tokens for it
 
-	names oauth.Scopes // the scopes, sorted
+	names   oauth.Scopes           // the scopes, sorted
+	details map[string]*DetailType // by type; nil for none
 }
 
 // HasScope reports whether the resource has the scope.

@@ -84,7 +84,7 @@ func (d *Door) consents(r *http.Request, session *grant.Session, browser web.Bro
 	rows := make([]consentRow, 0, len(list))
 	for _, consent := range list {
 		row := consentRow{
-			access: describe(group, consent.Scopes, language), ClientID: consent.ClientID, Name: consent.ClientID,
+			access: describe(group, consent.Scopes, nil, language), ClientID: consent.ClientID, Name: consent.ClientID,
 			Since: consent.GrantedAt.UTC().Format("2006-01-02"),
 			CSRF:  browser.Token(withdrawPurpose(session, consent.ClientID)),
 		}

@@ -40,7 +40,7 @@ func checkCodeFlow(_ context.Context, a *asking) error {
 		return nil
 	}
 	why := strings.TrimPrefix(err.Error(), registry.ErrGrantRefused.Error()+": ")
-	return oauth.Refuse(oauth.UnauthorizedClient, plain(why))
+	return oauth.Refuse(oauth.UnauthorizedClient, web.Plain(why))
 }
 
 // checkRedirectURI compares byte by byte, and asks for the parameter even where
@@ -113,15 +113,6 @@ func checkRequestObject(_ context.Context, a *asking) error {
 		return oauth.Refuse(oauth.RequestURINotSupported, "The request_uri is none that was pushed here. Push the request first, or send the parameters themselves.")
 	case a.values.Has("registration"):
 		return oauth.Refuse(oauth.RegistrationNotSupported, "The registration parameter is not supported. Clients are declared in the group file.")
-	}
-	return nil
-}
-
-// checkDetails refuses authorization_details of whatever type: the ones there are
-// (event) are no matter of a person's.
-func checkDetails(_ context.Context, a *asking) error {
-	if a.values.Has("authorization_details") {
-		return oauth.Refuse(oauth.InvalidAuthorizationDetails, "authorization_details of no type are taken here. Those of events are for the token endpoint.")
 	}
 	return nil
 }

@@ -81,16 +81,22 @@ func readNonce(_ context.Context, a *asking) error {
 	return nil
 }
 
+// readScope reads what the client wants to do: scopes, at which resources, and in
+// what detail.
 func readScope(_ context.Context, a *asking) error {
 	scopes, err := oauth.ParseScopes(a.get("scope"))
 	if err != nil {
 		return oauth.Refuse(oauth.InvalidScope, "The scope must be at most 50 scope names with single spaces between.")
 	}
-	if len(scopes) == 0 {
+	details, err := a.request.details()
+	if err != nil {
+		return err
+	}
+	if len(scopes) == 0 && details == nil {
 		return oauth.Refuse(oauth.InvalidScope, "The scope is missing. Ask for openid to learn who signs in.")
 	}
 	a.request.Scope, a.request.Resources = scopes, a.values["resource"]
-	_, refusal := scopePolicy{group: a.group, client: a.client}.resolve(a.request.Scope, a.request.Resources)
+	_, refusal := scopePolicy{group: a.group, client: a.client}.resolve(a.request.Scope, a.request.Resources, details)
 	if refusal != nil {
 		return refusal
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/sekisho-id/sekisho/internal/audit"
 	"github.com/sekisho-id/sekisho/internal/db"
 	"github.com/sekisho-id/sekisho/internal/grant"
+	"github.com/sekisho-id/sekisho/internal/rar"
 	"github.com/sekisho-id/sekisho/internal/registry"
 	"github.com/sekisho-id/sekisho/internal/web"
 	"github.com/sekisho-id/sekisho/oauth"
@@ -21,8 +22,9 @@ type access struct {
 }
 
 type accessAtGroup struct {
-	Name   string
-	Scopes []string
+	Name    string
+	Scopes  []string
+	Details []detailView
 }
 
 // identityScopes are told in the order of this list.
@@ -38,8 +40,8 @@ var identityScopes = []struct {
 }
 
 // describe puts scopes into words. A scope or resource that is not declared any
-// more is told by its bare name.
-func describe(group *registry.Snapshot, scopes grant.Scopes, language string) access {
+// more is told by its bare name, and one that authorization details say more of by them.
+func describe(group *registry.Snapshot, scopes grant.Scopes, details rar.Details, language string) access {
 	var a access
 	audiences := make([]string, 0, len(scopes))
 	for audience := range scopes {
@@ -61,8 +63,12 @@ func describe(group *registry.Snapshot, scopes grant.Scopes, language string) ac
 		at := accessAtGroup{Name: audience}
 		if known {
 			at.Name = resource.Subsystem.DisplayName.In(language)
+			at.Details = describeDetails(resource, details, language)
 		}
 		for _, scope := range scopes[audience] {
+			if known && len(details) > 0 && len(resource.Detailed(scope)) > 0 {
+				continue
+			}
 			text := scope
 			if known {
 				if words := resource.Scopes[scope].In(language); words != "" {
@@ -105,7 +111,7 @@ func (d *Door) consentPage(w http.ResponseWriter, r *http.Request) (answer, erro
 	}
 	language := web.Language(r, f.request.UILocales)
 	return answer{page: f.page("consent", consentPurpose(f), consentView{
-		access: describe(d.Registry.Current(), f.scopes, language),
+		access: describe(d.Registry.Current(), f.scopes, f.details, language),
 		Action: "/consent/" + url.PathEscape(f.handle),
 		Client: f.clientName(r), Host: host(f.request.RedirectURI), Email: who.Email,
 		PolicyURI: f.client.PolicyURI, TOSURI: f.client.TOSURI,

@@ -24,6 +24,7 @@ type situation struct {
 	session      *grant.Session // nil when nobody is signed in
 	needsConsent bool           // the client is another company's
 	scopes       grant.Scopes   // that the client would get
+	detailed     bool           // with authorization details, which are of this request alone
 	consent      grant.Scopes   // that the person allowed it before
 	now          time.Time
 }
@@ -80,11 +81,12 @@ func (s situation) otherAccount() bool {
 }
 
 // consentMissing reports whether the person must be asked. A prompt=consent asks
-// once more for what was allowed before.
+// once more for what was allowed before; authorization details are asked for each
+// time, since each payment is another (RFC 9396 §7.1).
 func (s situation) consentMissing() bool {
 	if !s.needsConsent {
 		return false
 	}
 	asked := s.request.Consented == sessionName(s.session)
-	return len(s.scopes.Missing(s.consent)) > 0 || s.request.Prompt.Consent && !asked
+	return len(s.scopes.Missing(s.consent)) > 0 || (s.request.Prompt.Consent || s.detailed) && !asked
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/sekisho-id/sekisho/internal/audit"
 	"github.com/sekisho-id/sekisho/internal/db"
 	"github.com/sekisho-id/sekisho/internal/grant"
+	"github.com/sekisho-id/sekisho/internal/rar"
 	"github.com/sekisho-id/sekisho/internal/registry"
 	"github.com/sekisho-id/sekisho/internal/secret"
 	"github.com/sekisho-id/sekisho/internal/web"
@@ -24,6 +25,7 @@ type flow struct {
 	session *grant.Session   // nil when nobody is signed in
 	client  *registry.Client // nil for the account page
 	scopes  grant.Scopes     // that the client would get
+	details rar.Details      // and what it would do with them
 	consent grant.Scopes     // that the person allowed it before
 }
 
@@ -80,7 +82,12 @@ func (d *Door) situate(ctx context.Context, f *flow) error {
 		return shown{oauth.Refuse(oauth.InvalidRequest, "The client or its redirect_uri is not registered any more.")}
 	}
 	f.client = client
-	scopes, refusal := scopePolicy{group: group, client: client}.resolve(f.request.Scope, f.request.Resources)
+	details, err := f.request.details()
+	if err != nil {
+		return err
+	}
+	f.details = details
+	scopes, refusal := scopePolicy{group: group, client: client}.resolve(f.request.Scope, f.request.Resources, details)
 	if refusal != nil {
 		return redirected{refusal, f.request}
 	}
@@ -96,7 +103,7 @@ func (d *Door) situate(ctx context.Context, f *flow) error {
 
 func (d *Door) next(f *flow) (step, *oauth.Error) {
 	return next(situation{
-		request: f.request, session: f.session, scopes: f.scopes, consent: f.consent, now: d.Now(),
+		request: f.request, session: f.session, scopes: f.scopes, detailed: len(f.details) > 0, consent: f.consent, now: d.Now(),
 		needsConsent: f.client != nil && f.client.Subsystem.Scenario.NeedsConsent(),
 	})
 }
@@ -143,7 +150,7 @@ func (d *Door) finish(w http.ResponseWriter, r *http.Request, f *flow) (answer, 
 			return err
 		}
 		code, err = d.Grants.Authorize(ctx, tx, grant.Authorization{
-			Session: f.session, ClientID: f.client.ID, Scopes: f.scopes, Offline: f.offline(),
+			Session: f.session, ClientID: f.client.ID, Scopes: f.scopes, Details: f.details, Offline: f.offline(),
 			RedirectURI: f.request.RedirectURI, Challenge: f.request.Challenge, Key: f.request.Key,
 			Nonce: f.request.Nonce, Claims: f.request.Claims, ExactAuthTime: f.request.ExactTime,
 		})

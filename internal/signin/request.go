@@ -2,6 +2,7 @@ package signin
 
 import (
 	"encoding/hex"
+	"encoding/json"
 	"time"
 
 	"github.com/sekisho-id/sekisho/internal/grant"
@@ -31,12 +32,13 @@ type Request struct {
 	ResponseMode string `json:"response_mode,omitempty"`
 	State        string `json:"state,omitempty"`
 
-	Scope     []string `json:"scope,omitempty"`
-	Resources []string `json:"resources,omitempty"`
-	Challenge string   `json:"code_challenge,omitempty"`
-	Key       string   `json:"dpop_jkt,omitempty"` // that its code is bound to
-	Nonce     string   `json:"nonce,omitempty"`
-	Claims    string   `json:"claims,omitempty"` // as it was sent
+	Scope     []string        `json:"scope,omitempty"`
+	Resources []string        `json:"resources,omitempty"`
+	Details   json.RawMessage `json:"authorization_details,omitempty"`
+	Challenge string          `json:"code_challenge,omitempty"`
+	Key       string          `json:"dpop_jkt,omitempty"` // that its code is bound to
+	Nonce     string          `json:"nonce,omitempty"`
+	Claims    string          `json:"claims,omitempty"` // as it was sent
 
 	Prompt    Prompt `json:"prompt,omitzero"`
 	MaxAge    *int64 `json:"max_age,omitempty"` // seconds

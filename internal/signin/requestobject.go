@@ -27,7 +27,7 @@ func (d *Door) unwrap(client *registry.Client, values url.Values) (inner url.Val
 	}
 	inner, err = client.RequestObject(values.Get("request"), d.Issuer, d.Now())
 	if errors.Is(err, registry.ErrRequestObject) {
-		return nil, false, oauth.Refuse(oauth.InvalidRequestObject, plain("The request object is refused: "+strings.TrimPrefix(err.Error(), registry.ErrRequestObject.Error()+": ")+"."))
+		return nil, false, oauth.Refuse(oauth.InvalidRequestObject, web.Plain("The request object is refused: "+strings.TrimPrefix(err.Error(), registry.ErrRequestObject.Error()+": ")+"."))
 	}
 	return inner, true, err
 }

@@ -6,7 +6,9 @@ import (
 	"strings"
 
 	"github.com/sekisho-id/sekisho/internal/grant"
+	"github.com/sekisho-id/sekisho/internal/rar"
 	"github.com/sekisho-id/sekisho/internal/registry"
+	"github.com/sekisho-id/sekisho/internal/web"
 	"github.com/sekisho-id/sekisho/oauth"
 )
 
@@ -14,6 +16,9 @@ import (
 // resource. A scope that no resource of the group has is left out, and the token
 // answer tells by its scope (RFC 6749 §3.3). A scope that exists but is not
 // declared for this client is refused: somebody expects it to work.
+//
+// Authorization details (RFC 9396) ask for the scope that they detail, and such a scope
+// is given with details alone.
 //
 // It is asked when the request comes in and again before the code is made, since
 // the group may have changed between.
@@ -23,7 +28,7 @@ type scopePolicy struct {
 	resources []*registry.Resource // named by the resource parameter; empty for any
 }
 
-func (p scopePolicy) resolve(scopes, resources []string) (grant.Scopes, *oauth.Error) {
+func (p scopePolicy) resolve(scopes, resources []string, details rar.Details) (grant.Scopes, *oauth.Error) {
 	for _, audience := range resources {
 		resource, refusal := p.target(audience)
 		if refusal != nil {
@@ -41,9 +46,12 @@ func (p scopePolicy) resolve(scopes, resources []string) (grant.Scopes, *oauth.E
 			granted[holder.Audience] = append(granted[holder.Audience], scope)
 		}
 	}
+	if refusal := p.addDetails(granted, details); refusal != nil {
+		return nil, refusal
+	}
 	for _, resource := range p.resources {
 		if len(granted[resource.Audience]) == 0 {
-			return nil, oauth.Refuse(oauth.InvalidScope, "No scope of the resource "+plain(resource.Audience)+" is asked for. Add one to the scope parameter.")
+			return nil, oauth.Refuse(oauth.InvalidScope, "No scope of the resource "+web.Plain(resource.Audience)+" is asked for. Add one to the scope parameter.")
 		}
 	}
 	if len(granted) == 0 {
@@ -60,7 +68,7 @@ func (p scopePolicy) target(audience string) (*registry.Resource, *oauth.Error) 
 	}
 	resource, ok := p.group.ResourceByAudience(audience)
 	if !ok {
-		return nil, oauth.Refuse(oauth.InvalidTarget, "The resource "+plain(audience)+" is not known in this group.")
+		return nil, oauth.Refuse(oauth.InvalidTarget, "The resource "+web.Plain(audience)+" is not known in this group.")
 	}
 	if resource.Subsystem == nil {
 		return resource, nil // the authorization server itself
@@ -129,16 +137,4 @@ func (p scopePolicy) refuseIdentity(scope string) *oauth.Error {
 		return oauth.Refuse(oauth.InvalidScope, "The scope "+scope+" is not among the identity scopes declared for "+p.client.Subsystem.Name+".")
 	}
 	return nil
-}
-
-// plain makes a text fit to stand in an error description, which has neither
-// quotes nor backslashes nor anything outside ASCII (RFC 6749 §4.1.2.1).
-func plain(s string) string {
-	const longest = 200
-	return strings.Map(func(c rune) rune {
-		if c < 0x20 || c > 0x7e || c == '"' || c == '\\' {
-			return '?'
-		}
-		return c
-	}, s[:min(len(s), longest)])
 }

@@ -57,7 +57,7 @@ func (c call) serviceTarget() (target, error) {
 		if len(c.scopes) == 0 {
 			found = append(found, p)
 		} else if p.scopes.HasAll(c.scopes) {
-			found = append(found, part{p.resource, c.scopes})
+			found = append(found, part{resource: p.resource, scopes: c.scopes})
 		}
 	}
 	switch {
@@ -102,12 +102,12 @@ func (c call) serviceParts() []part {
 	var parts []part
 	for _, edge := range c.group.EdgesFrom(c.client.Subsystem) {
 		if len(edge.Service) > 0 {
-			parts = append(parts, part{edge.To.Resource, edge.Service})
+			parts = append(parts, part{resource: edge.To.Resource, scopes: edge.Service})
 		}
 	}
 	named := len(c.resources) > 0 || len(c.scopes) > 0
 	if own := c.ownScopes(); len(own) > 0 && (named || len(parts) == 0) {
-		parts = append(parts, part{c.group.Self(), own})
+		parts = append(parts, part{resource: c.group.Self(), scopes: own})
 	}
 	return parts
 }

@@ -26,7 +26,7 @@ func (d *Door) code(ctx context.Context, c call) (answer, error) {
 		Key:         c.key(),
 		Refresh:     true,
 		Check: func(given *grant.Grant) (err error) {
-			target, err = c.grantTarget(stillAllowed(c.group, c.client, given.Scopes))
+			target, err = c.grantTarget(stillAllowed(c.group, c.client, given.Scopes), given.Details)
 			return err
 		},
 	})

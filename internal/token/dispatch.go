@@ -95,9 +95,9 @@ func (d *Door) dispatch(c call) (grantFunc, error) {
 	if err := c.client.AllowsGrant(c.grantType); err != nil {
 		return nil, err
 	}
-	if c.details != "" && !c.asksForEvents() {
-		return nil, refuse(oauth.InvalidRequest, "authorization_details are taken in token exchange with the subject_token_type %s alone.",
-			oauth.TokenTypeSubject)
+	if c.details != "" && c.grantType == oauth.GrantClientCredentials {
+		return nil, oauth.Refuse(oauth.InvalidRequest,
+			"authorization_details are about what a person allows; client credentials speak for the client alone.")
 	}
 	return run, nil
 }

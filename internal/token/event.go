@@ -125,9 +125,8 @@ func (d *Door) holdings(ctx context.Context, who account.Ref, receivers []regist
 // not hear of the person, and answers with the details.
 func (d *Door) proveEvents(c call, who account.Ref, details []oauth.EventDetail, receivers []registry.EventReceiver, holds map[string]bool) (answer, error) {
 	response := oauth.TokenResponse{
-		IssuedTokenType:      oauth.TokenTypeID,
-		TokenType:            oauth.NotApplicable,
-		AuthorizationDetails: details,
+		IssuedTokenType: oauth.TokenTypeID,
+		TokenType:       oauth.NotApplicable,
 	}
 	given := 0
 	for i := range details {
@@ -155,6 +154,7 @@ func (d *Door) proveEvents(c call, who account.Ref, details []oauth.EventDetail,
 	if given == 0 {
 		return answer{}, errNamesNobody
 	}
+	response.AuthorizationDetails = appendDetails(nil, details)
 	return answer{response: response, record: eventRecord(details, given)}, nil
 }
 

@@ -102,15 +102,15 @@ func TestEventCredentialRefused(t *testing.T) {
 		{"actor_token", asker, with("actor_token", access, "actor_token_type", string(oauth.TokenTypeAccess)), 400, oauth.InvalidRequest, "actor_token"},
 		{"actor_token_type alone", asker, with("actor_token_type", string(oauth.TokenTypeAccess)), 400, oauth.InvalidRequest, "actor_token"},
 
-		{"details of an exchange for access", asker, append(exchange(access, shop), "authorization_details", "["+text+"]"), 400, oauth.InvalidRequest, "alone"},
-		{"details of an exchange for an ID token", asker, without("subject_token_type", "subject_token_type", string(oauth.TokenTypeAccess)), 400, oauth.InvalidRequest, "alone"},
-		{"no subject_token_type", asker, without("subject_token_type"), 400, oauth.InvalidRequest, "alone"},
-		{"subject_token_type of an ID token", asker, without("subject_token_type", "subject_token_type", string(oauth.TokenTypeID)), 400, oauth.InvalidRequest, "alone"},
-		{"a type like it", asker, without("subject_token_type", "subject_token_type", string(oauth.TokenTypeSubject)+" "), 400, oauth.InvalidRequest, "alone"},
+		{"details of an exchange for access", asker, append(exchange(access, shop), "authorization_details", "["+text+"]"), 400, oauth.InvalidRequest, "not addressed to"},
+		{"details of an exchange for an ID token", asker, without("subject_token_type", "subject_token_type", string(oauth.TokenTypeAccess)), 400, oauth.InvalidRequest, "not valid"},
+		{"no subject_token_type", asker, without("subject_token_type"), 400, oauth.InvalidRequest, "both needed"},
+		{"subject_token_type of an ID token", asker, without("subject_token_type", "subject_token_type", string(oauth.TokenTypeID)), 400, oauth.InvalidRequest, "URN of access_token"},
+		{"a type like it", asker, without("subject_token_type", "subject_token_type", string(oauth.TokenTypeSubject)+" "), 400, oauth.InvalidRequest, "URN of access_token"},
 		{"details of client credentials", asker, clientCredentials("authorization_details", "["+text+"]"), 400, oauth.InvalidRequest, "alone"},
 		{"details and type of client credentials", asker, clientCredentials("subject_token_type", string(oauth.TokenTypeSubject), "authorization_details", "["+text+"]"), 400, oauth.InvalidRequest, "alone"},
-		{"details of a refresh", public("market-app.web"), []string{"grant_type", "refresh_token", "refresh_token", "x", "authorization_details", "[" + text + "]"}, 400, oauth.InvalidRequest, "alone"},
-		{"details of a code", public("market-app.web"), redemption("x", webRedirect, "authorization_details", "["+text+"]"), 400, oauth.InvalidRequest, "alone"},
+		{"details of a refresh", public("market-app.web"), []string{"grant_type", "refresh_token", "refresh_token", "x", "authorization_details", "[" + text + "]"}, 400, oauth.InvalidGrant, "not known here"},
+		{"details of a code", public("market-app.web"), redemption("x", webRedirect, "authorization_details", "["+text+"]"), 400, oauth.InvalidGrant, "not known here"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b := *b

@@ -103,10 +103,11 @@ func TestEventCredential(t *testing.T) {
 		tokens.RefreshToken != "" || tokens.IDToken != "" || len(tokens.Scope) != 0 || a.header.Get("Cache-Control") != "no-store" {
 		t.Errorf("%d %s", a.status, a.body)
 	}
-	if len(tokens.AuthorizationDetails) != 1 || tokens.AuthorizationDetails[0].IDToken != tokens.AccessToken {
-		t.Fatalf("details %+v", tokens.AuthorizationDetails)
+	given := eventDetails(t, tokens)
+	if len(given) != 1 || given[0].IDToken != tokens.AccessToken {
+		t.Fatalf("details %s", tokens.AuthorizationDetails)
 	}
-	answered := tokens.AuthorizationDetails[0]
+	answered := given[0]
 	if answered.IDToken = ""; answered != asked {
 		t.Errorf("asked for %+v, got %+v", asked, answered)
 	}
@@ -151,16 +152,17 @@ func TestEventForSeveralReceivers(t *testing.T) {
 	ask := func() []oauth.EventDetail {
 		t.Helper()
 		tokens := b.tokens(basic("market.spare"), asking(b.subject("market"), asked...)...)
-		given := slices.IndexFunc(tokens.AuthorizationDetails, func(d oauth.EventDetail) bool { return d.IDToken != "" })
-		if given < 0 || tokens.AccessToken != tokens.AuthorizationDetails[given].IDToken || tokens.ExpiresIn != 120 {
+		details := eventDetails(t, tokens)
+		given := slices.IndexFunc(details, func(d oauth.EventDetail) bool { return d.IDToken != "" })
+		if given < 0 || tokens.AccessToken != details[given].IDToken || tokens.ExpiresIn != 120 {
 			t.Fatalf("answer %+v", tokens)
 		}
-		for i, answered := range tokens.AuthorizationDetails {
+		for i, answered := range details {
 			if answered.IDToken = ""; answered != asked[i] {
 				t.Errorf("asked for %+v, got %+v", asked[i], answered)
 			}
 		}
-		return tokens.AuthorizationDetails
+		return details
 	}
 	receivers := func(details []oauth.EventDetail) (names []string) {
 		t.Helper()
@@ -286,4 +288,14 @@ func TestNoAuditNoEventCredential(t *testing.T) {
 	}
 	a := b.post(token.PathToken, basic("market.spare"), pairs...)
 	b.wantRefusal(a, http.StatusServiceUnavailable, oauth.TemporarilyUnavailable, "")
+}
+
+// eventDetails reads the credentials of an answer.
+func eventDetails(t *testing.T, tokens oauth.TokenResponse) []oauth.EventDetail {
+	t.Helper()
+	var details []oauth.EventDetail
+	if err := json.Unmarshal(tokens.AuthorizationDetails, &details); err != nil {
+		t.Fatalf("%s: %v", tokens.AuthorizationDetails, err)
+	}
+	return details
 }

@@ -142,7 +142,7 @@ func (d *Door) exchangeForAccess(c call, subject *mint.User, actor *oauth.Actor)
 		return answer{}, err
 	}
 	issued, err := d.Mint.UserToken(mint.UserToken{
-		Client: c.client, Who: subject.Who, Audience: target.audience, Scopes: target.scopes, Opaque: target.opaque, Bound: c.bound,
+		Client: c.client, Who: subject.Who, Audience: target.audience, Scopes: target.scopes, Details: target.details, Opaque: target.opaque, Bound: c.bound,
 		SignIn: signInOf(subject), Grant: subject.Grant, Root: subject.Root,
 		Actor: actor, NotAfter: time.Unix(subject.Claims.ExpiresAt, 0),
 	})
@@ -156,12 +156,23 @@ func (d *Door) exchangeForAccess(c call, subject *mint.User, actor *oauth.Actor)
 			TokenType:       tokenType(c.bound),
 			ExpiresIn:       issued.ExpiresIn(),
 			Scope:           target.scopes,
+
+			AuthorizationDetails: target.details.JSON(),
 		},
-		record: exchangeRecord(subject, actor, map[string]any{
-			"subject_jti": subject.Claims.ID, "jti": issued.ID,
-			"audience": target.audience, "scope": target.scopes,
-		}),
+		record: exchangeRecord(subject, actor, accessDetail(subject, issued, target)),
 	}, nil
+}
+
+// accessDetail is what is recorded of an access token made in exchange.
+func accessDetail(subject *mint.User, issued mint.Issued, target target) map[string]any {
+	detail := map[string]any{
+		"subject_jti": subject.Claims.ID, "jti": issued.ID,
+		"audience": target.audience, "scope": target.scopes,
+	}
+	if len(target.details) > 0 {
+		detail["authorization_details"] = target.details.Types()
+	}
+	return detail
 }
 
 // exchangeForID makes an ID token that tells the asker, in its own terms, who
@@ -174,6 +185,9 @@ func (d *Door) exchangeForID(c call, subject *mint.User, actor *oauth.Actor) (an
 	}
 	if len(c.scopes) > 0 && !slices.Equal(c.scopes, oauth.Scopes{oauth.ScopeOpenID}) {
 		return answer{}, oauth.Refuse(oauth.InvalidScope, "An ID token carries no scopes; leave scope out.")
+	}
+	if c.details != "" {
+		return answer{}, oauth.Refuse(oauth.InvalidRequest, "An ID token carries no authorization_details; leave them out.")
 	}
 	issued, err := d.Mint.IDToken(mint.IDToken{
 		Client: c.client, Who: subject.Who, SignIn: signInOf(subject),
@@ -228,7 +242,11 @@ func (c call) exchangeTarget(subject *mint.User, actor *oauth.Actor) (target, er
 				c.client.Subsystem.Name, edges[i].To.Name)
 		}
 	}
-	return c.join(parts)
+	held, err := heldDetails(subject)
+	if err != nil {
+		return target{}, err
+	}
+	return c.joinWithDetails(parts, held)
 }
 
 // exchangeEdges finds an edge for each resource named by resource (its URI) or

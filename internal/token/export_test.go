@@ -9,6 +9,7 @@ import (
 var (
 	AppendResponse      = appendResponse
 	AppendIntrospection = appendIntrospection
+	AppendDetails       = appendDetails
 )
 
 // ParseDetails reads authorization_details.

@@ -109,6 +109,7 @@ func (d *Door) inTermsOf(asker *registry.Client, checked mint.Checked) *oauth.In
 			answer.Scope = append(answer.Scope, scope)
 		}
 	}
+	answer.AuthorizationDetails = detailsFor(own, claims.AuthorizationDetails)
 	if checked.User != nil {
 		answer.ResourceSubject = d.Pairwise.Subject(asker.Subsystem.Sector, checked.User.Who)
 	}

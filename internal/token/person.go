@@ -37,7 +37,7 @@ func (d *Door) personAnswer(ctx context.Context, c call, a authorized) (answer, 
 		lasting.Session = nil
 	}
 	access, err := d.Mint.UserToken(mint.UserToken{
-		Client: c.client, Who: given.Ref, Audience: target.audience, Scopes: target.scopes,
+		Client: c.client, Who: given.Ref, Audience: target.audience, Scopes: target.scopes, Details: target.details,
 		Opaque: target.opaque, SignIn: lasting, Grant: given.ID, Bound: c.bound,
 	})
 	if err != nil {
@@ -49,6 +49,8 @@ func (d *Door) personAnswer(ctx context.Context, c call, a authorized) (answer, 
 		ExpiresIn:    access.ExpiresIn(),
 		RefreshToken: a.refreshToken,
 		Scope:        target.scopes,
+
+		AuthorizationDetails: target.details.JSON(),
 	}
 	if d.wantsIDToken(c, given) {
 		about, err := d.askedOfIDToken(ctx, c.client, given)

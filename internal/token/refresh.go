@@ -21,7 +21,7 @@ func (d *Door) refresh(ctx context.Context, c call) (answer, error) {
 		Key:      c.key(),
 		Rotate:   c.client.Public(),
 		Check: func(given *grant.Grant) (err error) {
-			target, err = c.grantTarget(stillAllowed(c.group, c.client, given.Scopes))
+			target, err = c.grantTarget(stillAllowed(c.group, c.client, given.Scopes), given.Details)
 			return err
 		},
 	})

@@ -13,6 +13,7 @@ import (
 
 	"github.com/sekisho-id/sekisho/internal/db"
 	"github.com/sekisho-id/sekisho/internal/grant"
+	"github.com/sekisho-id/sekisho/internal/rar"
 	"github.com/sekisho-id/sekisho/internal/token"
 	"github.com/sekisho-id/sekisho/oauth"
 )
@@ -103,6 +104,7 @@ type signIn struct {
 	client      string
 	redirectURI string
 	scopes      grant.Scopes
+	details     string // authorization_details
 	claims      string
 	exact       bool
 	noPKCE      bool
@@ -125,6 +127,11 @@ func (b *bundle) code(s signIn) string {
 		a := grant.Authorization{
 			Session: session, ClientID: s.client, Scopes: s.scopes, RedirectURI: s.redirectURI, Nonce: "n-1",
 			Challenge: base64.RawURLEncoding.EncodeToString(challenge[:]), Claims: s.claims, ExactAuthTime: s.exact, Offline: s.offline,
+		}
+		if s.details != "" {
+			if a.Details, err = rar.Parse(s.details); err != nil {
+				return err
+			}
 		}
 		if s.noPKCE {
 			a.Challenge = ""

@@ -28,7 +28,7 @@ func appendResponse(b []byte, r *oauth.TokenResponse) []byte {
 	b = appendText(b, `,"id_token":`, r.IDToken)
 	if len(r.AuthorizationDetails) > 0 {
 		b = append(b, `,"authorization_details":`...)
-		b = appendDetails(b, r.AuthorizationDetails)
+		b = append(b, r.AuthorizationDetails...)
 	}
 	return append(b, '}')
 }
@@ -90,6 +90,10 @@ func appendIntrospection(b []byte, i *oauth.Introspection) []byte {
 	if i.Confirmation != nil {
 		b = append(b, `,"cnf":`...)
 		b = mint.AppendConfirmation(b, i.Confirmation)
+	}
+	if len(i.AuthorizationDetails) > 0 {
+		b = append(b, `,"authorization_details":`...)
+		b = append(b, i.AuthorizationDetails...)
 	}
 	return append(b, '}')
 }

@@ -7,6 +7,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/sekisho-id/sekisho/internal/rar"
 	"github.com/sekisho-id/sekisho/internal/token"
 	"github.com/sekisho-id/sekisho/oauth"
 )
@@ -29,8 +30,9 @@ func TestResponsesAreEncodingJSON(t *testing.T) {
 			Scope:           texts.Draw(t, "scope"),
 			IDToken:         text.Draw(t, "id_token"),
 		}
+		var details []oauth.EventDetail
 		for range rapid.IntRange(0, 3).Draw(t, "details") {
-			response.AuthorizationDetails = append(response.AuthorizationDetails, oauth.EventDetail{
+			details = append(details, oauth.EventDetail{
 				Type:       text.Draw(t, "type"),
 				Receiver:   text.Draw(t, "receiver"),
 				EventType:  text.Draw(t, "event_type"),
@@ -39,6 +41,10 @@ func TestResponsesAreEncodingJSON(t *testing.T) {
 				HappenedAt: rapid.Int64().Draw(t, "happened_at"),
 				IDToken:    text.Draw(t, "detail id_token"),
 			})
+		}
+		if len(details) > 0 {
+			response.AuthorizationDetails = token.AppendDetails(nil, details)
+			same(t, response.AuthorizationDetails, details)
 		}
 		same(t, token.AppendResponse(nil, response), response)
 	})
@@ -65,6 +71,8 @@ func TestIntrospectionsAreEncodingJSON(t *testing.T) {
 			AMR:             texts.Draw(t, "amr"),
 			SessionID:       text.Draw(t, "sid"),
 			NotBefore:       number.Draw(t, "nbf"),
+
+			AuthorizationDetails: details(t, text),
 		}
 		for range rapid.IntRange(0, 4).Draw(t, "depth") {
 			introspection.Actor = &oauth.Actor{Subject: text.Draw(t, "act"), Actor: introspection.Actor}
@@ -85,7 +93,7 @@ func TestAnswersHaveNoOtherMembers(t *testing.T) {
 	if n := reflect.TypeFor[oauth.EventDetail]().NumField(); n != 7 {
 		t.Errorf("a detail has %d members", n)
 	}
-	if n := reflect.TypeFor[oauth.Introspection]().NumField(); n != 18 {
+	if n := reflect.TypeFor[oauth.Introspection]().NumField(); n != 19 {
 		t.Errorf("an introspection has %d members", n)
 	}
 }
@@ -99,4 +107,17 @@ func same(t *rapid.T, got []byte, value any) {
 	if string(got) != string(want) {
 		t.Fatalf("wrote %s\nwant  %s", got, want)
 	}
+}
+
+// details are authorization details as they are read and kept.
+func details(t *rapid.T, text *rapid.Generator[string]) json.RawMessage {
+	written, err := json.Marshal([]map[string]any{{"type": "x" + text.Draw(t, "type"), "x": text.Draw(t, "x")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	read, err := rar.Parse(string(written))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rapid.SampledFrom([]json.RawMessage{nil, read.JSON()}).Draw(t, "authorization_details")
 }

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/sekisho-id/sekisho/internal/rar"
 	"github.com/sekisho-id/sekisho/internal/registry"
 	"github.com/sekisho-id/sekisho/oauth"
 )
@@ -12,6 +13,7 @@ import (
 type target struct {
 	audience oauth.Audience
 	scopes   oauth.Scopes
+	details  rar.Details
 	opaque   bool
 }
 
@@ -19,14 +21,14 @@ type target struct {
 type part struct {
 	resource *registry.Resource
 	scopes   oauth.Scopes
+	details  rar.Details // that go with the scopes
 }
 
 // join makes one target of several resources. A token for several is refused
 // where it would say more than was given: where a scope given at one of them
 // is also the name of a scope of another that was not given there, the other
 // could not tell.
-func (c call) join(parts []part) (target, error) {
-	var t target
+func (c call) join(parts []part) (t target, err error) {
 	for _, p := range parts {
 		if err := c.checkStrength(p.resource); err != nil {
 			return target{}, err
@@ -45,6 +47,9 @@ func (c call) join(parts []part) (target, error) {
 					word(scope), word(p.resource.Audience))
 			}
 		}
+	}
+	if t.details, err = joinDetails(parts); err != nil {
+		return target{}, err
 	}
 	opaque, apis := 0, 0
 	for _, p := range parts {
@@ -87,19 +92,19 @@ func (c call) checkStrength(resource *registry.Resource) error {
 // server itself, so that userinfo opens. A grant of several APIs needs
 // resource, since a token for all of them could be replayed from one to the
 // other (RFC 8707 §2.2, RFC 9068 §5).
-func (c call) grantTarget(granted map[string]oauth.Scopes) (target, error) {
+func (c call) grantTarget(granted map[string]oauth.Scopes, held rar.Details) (target, error) {
 	wanted, err := narrow(granted, c.scopes)
 	if err != nil {
 		return target{}, err
 	}
 	if len(c.resources) > 0 {
-		return c.namedTarget(granted, wanted)
+		return c.namedTarget(granted, wanted, held)
 	}
 	self := c.group.Self()
 	var parts []part
 	for _, audience := range slices.Sorted(maps.Keys(wanted)) {
 		if resource, ok := c.group.ResourceByAudience(audience); ok && resource != self {
-			parts = append(parts, part{resource, wanted[audience]})
+			parts = append(parts, part{resource: resource, scopes: wanted[audience]})
 		}
 	}
 	if len(parts) > 1 {
@@ -107,17 +112,17 @@ func (c call) grantTarget(granted map[string]oauth.Scopes) (target, error) {
 			"The grant covers several resources; say with the resource parameter which one this access token is for.")
 	}
 	if identity := wanted[self.Audience]; identity.Has(oauth.ScopeOpenID) || len(parts) == 0 && len(identity) > 0 {
-		parts = append(parts, part{self, identity})
+		parts = append(parts, part{resource: self, scopes: identity})
 	}
 	if len(parts) == 0 {
 		return target{}, oauth.Refuse(oauth.InvalidGrant,
 			"Nothing of what was granted is allowed by the group any more; sign the person in again.")
 	}
-	return c.join(parts)
+	return c.joinWithDetails(parts, held)
 }
 
 // namedTarget is the target of the resources that a request names.
-func (c call) namedTarget(granted, wanted map[string]oauth.Scopes) (target, error) {
+func (c call) namedTarget(granted, wanted map[string]oauth.Scopes, held rar.Details) (target, error) {
 	var parts []part
 	for _, audience := range c.resources {
 		if len(granted[audience]) == 0 {
@@ -131,9 +136,9 @@ func (c call) namedTarget(granted, wanted map[string]oauth.Scopes) (target, erro
 		if !ok {
 			return target{}, refuse(oauth.InvalidTarget, "The resource %s is not declared any more.", word(audience))
 		}
-		parts = append(parts, part{resource, wanted[audience]})
+		parts = append(parts, part{resource: resource, scopes: wanted[audience]})
 	}
-	return c.join(parts)
+	return c.joinWithDetails(parts, held)
 }
 
 // narrow keeps of what was granted the scopes that are asked for, all if none

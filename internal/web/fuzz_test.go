@@ -172,8 +172,19 @@ type fields struct {
 }
 
 type group struct {
-	Name   string
-	Scopes []string
+	Name    string
+	Scopes  []string
+	Details []detail
+}
+
+type detail struct {
+	Name    string
+	Members []member
+}
+
+type member struct {
+	Name, Value string
+	Truth       web.Message
 }
 
 func everywhere(s string) fields {
@@ -181,7 +192,7 @@ func everywhere(s string) fields {
 		Action: s, SignUp: s, Client: s, Email: s, Current: s, Name: s, Withdraw: s, Logout: s, Account: s, Host: s, PolicyURI: s, TOSURI: s,
 		Code: s, Description: s, ID: s, Reauthenticate: true, Offline: true, Status: 400,
 		Problem: web.Say("signin.to-client", s), Notice: web.Say("account.withdrawn", s), Identity: []web.Message{web.Say("account.withdrawn", s)},
-		Groups: []group{{Name: s, Scopes: []string{s}}}, Since: s, CSRF: s, ClientID: s, SignIn: s,
+		Groups: []group{{Name: s, Scopes: []string{s}, Details: []detail{{s, []member{{Name: s, Value: s}, {Name: s, Truth: web.Say("yes")}}}}}}, Since: s, CSRF: s, ClientID: s, SignIn: s,
 	}
 	f.Consents = []fields{f}
 	return f

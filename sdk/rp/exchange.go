@@ -2,7 +2,9 @@ package rp
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 
@@ -21,7 +23,26 @@ var ErrNoUserToken = errors.New("rp: no user token in the context: make the requ
 // the proof that it came with, which the context holds (WithUserProof). Without scopes it holds all that the group file
 // grants. The answer is remembered until it expires.
 func (c *Client) Exchange(ctx context.Context, subjectToken, resource string, scopes ...string) (*oauth2.Token, error) {
+	return c.exchange(ctx, subjectToken, resource, "", scopes)
+}
+
+// ExchangeDetails is Exchange for a token that lets its bearer do no more than details
+// say (RFC 9396 §6): a slice of what is written as JSON objects, each within one of
+// the subject token's. Without them the token has all of the subject token's that are
+// for the resource.
+func (c *Client) ExchangeDetails(ctx context.Context, subjectToken, resource string, details any, scopes ...string) (*oauth2.Token, error) {
+	text, err := json.Marshal(details)
+	if err != nil {
+		return nil, fmt.Errorf("rp: authorization details: %w", err)
+	}
+	return c.exchange(ctx, subjectToken, resource, string(text), scopes)
+}
+
+func (c *Client) exchange(ctx context.Context, subjectToken, resource, details string, scopes []string) (*oauth2.Token, error) {
 	key := exchangeKey(subjectToken, resource, scopes)
+	if details != "" {
+		key = tokenKey("exchange "+details, subjectToken, resource, scopes)
+	}
 	return c.tokens.get(ctx, key, false, func(ctx context.Context) (*oauth2.Token, error) {
 		form := url.Values{
 			"grant_type":         {string(oauth.GrantTokenExchange)},
@@ -30,6 +51,9 @@ func (c *Client) Exchange(ctx context.Context, subjectToken, resource string, sc
 		}
 		if proof, ok := ctx.Value(userProofKey{}).(string); ok {
 			form.Set("subject_token_proof", proof)
+		}
+		if details != "" {
+			form.Set("authorization_details", details)
 		}
 		token, answer, err := c.token(ctx, withTarget(form, resource, scopes))
 		if err != nil {

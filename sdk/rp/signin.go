@@ -5,6 +5,7 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -56,6 +57,10 @@ type Ask struct {
 	ACRValues string        // acr_values: how the person shall sign in, best first
 	LoginHint string
 	Locales   string // ui_locales, best first: "ja en"
+
+	// Details are authorization_details (RFC 9396 §2): a slice of what is written as
+	// JSON objects with a type that one of the Resources takes. Nil asks for none.
+	Details any
 }
 
 // Identity is who has signed in. Subject means something only together with
@@ -67,6 +72,10 @@ type Identity struct {
 	Token    *oauth2.Token // access token, and refresh token where granted
 	IDToken  string        // for LogoutURL
 	ReturnTo string        // of Ask; "/" where none was asked for
+
+	// Details are the authorization_details that the person allowed, as the access
+	// token holds them (RFC 9396 §7); nil for none.
+	Details json.RawMessage
 }
 
 // NewSignIn checks the configuration.
@@ -114,12 +123,21 @@ func (s *SignIn) StartWith(w http.ResponseWriter, r *http.Request, ask Ask) {
 		MaxAge:   int64(ask.MaxAge / time.Second),
 		Started:  s.config.Client.now().Unix(),
 	}
+	details, err := json.Marshal(ask.Details)
+	if err != nil {
+		http.Error(w, http.StatusText(http.StatusInternalServerError), http.StatusInternalServerError)
+		return
+	}
 	state := rand.Text()
 	if err := s.keep(w, r, state, pending); err != nil {
 		http.Error(w, http.StatusText(http.StatusInternalServerError), http.StatusInternalServerError)
 		return
 	}
-	query, err := s.prepare(r.Context(), s.authorizationRequest(state, pending, ask))
+	request := s.authorizationRequest(state, pending, ask)
+	if ask.Details != nil {
+		request.Set("authorization_details", string(details))
+	}
+	query, err := s.prepare(r.Context(), request)
 	if err != nil {
 		http.Error(w, http.StatusText(http.StatusBadGateway), http.StatusBadGateway)
 		return

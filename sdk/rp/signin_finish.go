@@ -109,5 +109,6 @@ func (s *SignIn) redeem(r *http.Request, code string, pending pendingSignIn) (*I
 	return &Identity{
 		Issuer: claims.Issuer, Subject: claims.Subject, Claims: *claims,
 		Token: token, IDToken: answer.IDToken, ReturnTo: pending.ReturnTo,
+		Details: answer.AuthorizationDetails,
 	}, nil
 }

@@ -1,6 +1,7 @@
 package rs
 
 import (
+	"encoding/json"
 	"time"
 
 	"github.com/sekisho-id/sekisho/oauth"
@@ -26,6 +27,10 @@ type User struct {
 	SessionID string
 	TokenID   string
 	ExpiresAt time.Time
+
+	// Details are the authorization_details of the token that are for this API, a
+	// list in JSON (RFC 9396 §9); nil for none. DetailsOf reads them.
+	Details json.RawMessage
 
 	own string // this service's own subject of the person, where introspection told it
 }

@@ -78,7 +78,7 @@ const (
 	needsScope   = "The token lacks a scope that is needed here."
 )
 
-func (c *tokenClaims) user(need requirement) (*User, error) {
+func (c *tokenClaims) user(need requirement, audience string) (*User, error) {
 	if c.ServiceContext() {
 		return nil, refuseScope(needsUser, need)
 	}
@@ -97,6 +97,7 @@ func (c *tokenClaims) user(need requirement) (*User, error) {
 		SessionID: c.SessionID,
 		TokenID:   c.ID,
 		ExpiresAt: time.Unix(c.ExpiresAt, 0),
+		Details:   detailsFor(audience, c.AuthorizationDetails),
 		own:       c.own,
 	}
 	if len(user.Chain) == 0 {

@@ -171,7 +171,7 @@ func (g *Guard) CheckUser(ctx context.Context, token, scope string) (*User, erro
 	if err != nil {
 		return nil, err
 	}
-	return claims.user(need)
+	return claims.user(need, g.audience)
 }
 
 // CheckService is CheckUser for calls in service context.

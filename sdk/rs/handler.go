@@ -94,7 +94,7 @@ type userCall struct {
 // serveUser hands the raw token and its proof on in the context, for rp.OnBehalf
 // only: a handler never sees them.
 func (g *Guard) serveUser(w http.ResponseWriter, r *http.Request, call userCall) {
-	user, err := call.claims.user(call.need)
+	user, err := call.claims.user(call.need, g.audience)
 	if err == nil {
 		err = call.claims.checkSignIn(call.need, g.now())
 	}

@@ -126,7 +126,8 @@ func claimsOf(answer *oauth.Introspection) *tokenClaims {
 			SessionID: answer.SessionID,
 			Actor:     answer.Actor,
 
-			Confirmation: answer.Confirmation,
+			Confirmation:         answer.Confirmation,
+			AuthorizationDetails: answer.AuthorizationDetails,
 		},
 		NotBefore: answer.NotBefore,
 		own:       answer.ResourceSubject,
