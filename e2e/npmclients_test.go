@@ -29,7 +29,13 @@ subsystems:
     scenario: service
     resource:
       audience: https://api.pay.test
-      scopes: { charge: Pay with your balance, charge.report: See what was paid }
+      scopes: { charge: Pay with your balance, charge.report: See what was paid, transfer: Send money }
+      authorization_details:
+        transfer:
+          name: Send money
+          scope: transfer
+          schema: { required: [amount, to], properties: { amount: { type: number, exclusiveMinimum: 0 }, to: { type: string } } }
+          members: [{ path: amount, name: Amount, narrow: at_most }, { path: to, name: To }]
     clients:
       backend: { auth: client_secret_post, secret_sha256: [$HASH_PAY] }
   market-app:
@@ -47,7 +53,7 @@ subsystems:
       web: { secret_sha256: [$HASH_PARTNER], redirect_uris: ["$RP/partner"] }
 calls:
   - { from: market-app, to: market, user: [items.read, items.write] }
-  - { from: market-app, to: pay, user: [charge] }
+  - { from: market-app, to: pay, user: [charge, transfer] }
   - { from: market, to: pay, service: [charge.report] }
   - { from: pay, to: market, user: [{ scope: items.read, when: [charge] }] }
   - { from: partner, to: market, user: [items.read] }
@@ -132,7 +138,7 @@ func TestOAuth4WebAPI(t *testing.T) {
 		"fresh sign-in within max_age",
 		"pushed authorization request, confidential client", "pushed authorization request, public client",
 		"signed authorization response",
-		"FAPI 2.0 with DPoP and a signed request", "bound token at userinfo", "bound refresh token", "exchange of a bound token",
+		"FAPI 2.0 with DPoP and a signed request", "authorization details narrowed by a refresh", "bound token at userinfo", "bound refresh token", "exchange of a bound token",
 		"code with PKCE, public client",
 		"refresh with rotation",
 		"revocation",

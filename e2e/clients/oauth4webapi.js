@@ -188,6 +188,7 @@ const fapi = {
 }
 const key = await oauth.generateKeyPair('ES256')
 const DPoP = oauth.DPoP(fapi.client, key)
+const transfer = { type: 'transfer', amount: 12.5, to: 'Ben' }
 
 // proved makes a request with a proof, and once more where the server asks for its
 // nonce.
@@ -210,6 +211,7 @@ const bound = await step('FAPI 2.0 with DPoP and a signed request', async () => 
     redirect_uri: told.redirects.fapi,
     scope: 'openid charge offline_access',
     resource: told.payAPI,
+    authorization_details: JSON.stringify([transfer]),
     state,
     nonce,
     code_challenge: await oauth.calculatePKCECodeChallenge(verifier),
@@ -233,7 +235,22 @@ const bound = await step('FAPI 2.0 with DPoP and a signed request', async () => 
     return oauth.processAuthorizationCodeResponse(as, client, response, { expectedNonce: nonce, requireIdToken: true })
   })
   assert.equal(tokens.token_type, 'dpop')
+  assert.deepEqual(tokens.authorization_details, [transfer])
   return tokens
+})
+
+await step('authorization details narrowed by a refresh', async () => {
+  const { client, authentication } = fapi
+  const refreshed = (amount) => proved(async () => {
+    const response = await oauth.refreshTokenGrantRequest(as, client, authentication, bound.refresh_token, {
+      additionalParameters: { resource: told.payAPI, authorization_details: JSON.stringify([{ ...transfer, amount }]) },
+      DPoP,
+      ...plain,
+    })
+    return oauth.processRefreshTokenResponse(as, client, response)
+  })
+  assert.equal((await refreshed(9.5)).authorization_details[0].amount, 9.5)
+  await refused('invalid_authorization_details', () => refreshed(12.51))
 })
 
 await step('bound token at userinfo', async () => {

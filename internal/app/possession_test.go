@@ -446,35 +446,41 @@ func (g group) RoundTrip(r *http.Request) (*http.Response, error) {
 	return response, nil
 }
 
+// discover makes a client of the SDK in the group.
+func (g group) discover(config rp.Config) *rp.Client {
+	g.w.t.Helper()
+	config.Issuer, config.HTTPClient, config.Now = issuer, &http.Client{Transport: g}, g.w.clock.Now
+	found, err := rp.Discover(g.w.t.Context(), config)
+	if err != nil {
+		g.w.t.Fatal(err)
+	}
+	return found
+}
+
+// guard makes a guard of the SDK in the group.
+func (g group) guard(config rs.Config) *rs.Guard {
+	g.w.t.Helper()
+	config.Issuer, config.HTTPClient, config.Now = issuer, &http.Client{Transport: g}, g.w.clock.Now
+	made, err := rs.New(g.w.t.Context(), config)
+	if err != nil {
+		g.w.t.Fatal(err)
+	}
+	return made
+}
+
 // TestSDKHoldsItsKeys: app → bank → market with the SDK alone. Each has a key of its
 // own, the market asks for its nonce, and a stolen token opens nothing.
 func TestSDKHoldsItsKeys(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
 	around := group{w, map[string]http.Handler{}}
-	client := &http.Client{Transport: around}
+	discover, guard := around.discover, around.guard
 	key := func() *ecdsa.PrivateKey {
 		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return key
-	}
-	discover := func(config rp.Config) *rp.Client {
-		config.Issuer, config.HTTPClient, config.Now = issuer, client, w.clock.Now
-		found, err := rp.Discover(t.Context(), config)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return found
-	}
-	guard := func(config rs.Config) *rs.Guard {
-		config.Issuer, config.HTTPClient, config.Now = issuer, client, w.clock.Now
-		made, err := rs.New(t.Context(), config)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return made
 	}
 	appKey := key()
 	app := discover(rp.Config{ClientID: "market-app.spa", DPoPKey: appKey})

@@ -25,12 +25,23 @@ func TestExampleOfTheProfiles(t *testing.T) {
 	if !strings.Contains(string(page), "```yaml\n"+string(text)+"```") {
 		t.Error("docs/profiles.md shows another file")
 	}
-	group, err := registry.Parse("group.yaml", text, func(name string) ([]byte, error) { return os.ReadFile(filepath.Join(dir, name)) })
-	if err != nil {
-		t.Fatal(err)
-	}
+	group := parseIn(t, dir)
 	web := group.Subsystems["market-app"].Clients["web"]
 	if web.PAR != registry.PARRequired || web.JAR != registry.JARRequired || web.SenderConstraint != registry.ConstraintDPoP || web.IDTokenAlg != "ES256" {
 		t.Errorf("the profile decided %+v", web)
 	}
+}
+
+// parseIn reads the group file of a directory.
+func parseIn(t *testing.T, dir string) *registry.Group {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(dir, "group.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	group, err := registry.Parse("group.yaml", text, func(name string) ([]byte, error) { return os.ReadFile(filepath.Join(dir, name)) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return group
 }
