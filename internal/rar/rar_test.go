@@ -131,8 +131,14 @@ func TestMembers(t *testing.T) {
 	t.Parallel()
 	d := parse(t, `{"type":"t","locations":["x"],"b":true,"a":[1,"two"],"sum":{"value":12.5,"currency":"JPY"},"items":[{"n":1},{"n":2}],"no":null,"none":[]}`)
 	want := []rar.Member{
-		{"sum.currency", "JPY"}, {"b", true},
-		{"a", "1, two"}, {"items.1.n", "1"}, {"items.2.n", "2"}, {"no", ""}, {"none", ""}, {"sum.value", "12.5"},
+		{"sum.currency", "JPY"},
+		{"b", true},
+		{"a", "1, two"},
+		{"items.1.n", "1"},
+		{"items.2.n", "2"},
+		{"no", ""},
+		{"none", ""},
+		{"sum.value", "12.5"},
 	}
 	if diff := cmp.Diff(want, d.Members([]string{"sum.currency", "nothing", "b"})); diff != "" {
 		t.Error(diff)
