@@ -8,7 +8,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -37,7 +39,7 @@ type refusals struct {
 	list []string
 }
 
-func startChromium(t *testing.T) *chromium {
+func startChromium(t *testing.T, replace ...string) *chromium {
 	t.Helper()
 	path, err := exec.LookPath("chromium")
 	if err != nil {
@@ -50,10 +52,10 @@ func startChromium(t *testing.T) *chromium {
 	c := &chromium{T: t, refused: new(refusals), issuer: "http://localhost:" + fmt.Sprint(listener.Addr().(*net.TCPAddr).Port)}
 	c.clients = httptest.NewServer(http.HandlerFunc(showAnswer))
 	t.Cleanup(c.clients.Close)
-	c.b = setup(t, issuer, c.issuer,
+	c.b = setup(t, append(replace, issuer, c.issuer,
 		"https://a.example", c.clients.URL+"/shop", "https://games.test", c.clients.URL+"/games",
 		"https://blog.test", c.clients.URL+"/blog", "https://evil.test", c.clients.URL+"/evil",
-	)
+	)...)
 	server := &http.Server{Handler: c.b.handler, ReadHeaderTimeout: 5 * time.Second}
 	go func() { _ = server.Serve(listener) }()
 	t.Cleanup(func() { _ = server.Close() })
@@ -97,6 +99,49 @@ func (c *chromium) text(selector string) string {
 		c.Fatal(err)
 	}
 	return got
+}
+
+// looks are the sizes and colours in which a page is kept as a picture.
+var looks = []struct {
+	name          string
+	width, height int64
+	scheme        string
+}{
+	{"desktop-light", 1280, 800, "light"},
+	{"desktop-dark", 1280, 800, "dark"},
+	{"phone-light", 390, 844, "light"},
+	{"phone-dark", 390, 844, "dark"},
+}
+
+// keep takes pictures of the page that is shown, where SEKISHO_PICTURES names a
+// directory for them.
+func (c *chromium) keep(name string) {
+	c.Helper()
+	directory := os.Getenv("SEKISHO_PICTURES")
+	if directory == "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(c.ctx, 2*time.Minute)
+	defer cancel()
+	for _, look := range looks {
+		colours := emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: look.scheme}}}
+		if _, err := chromedp.Call(c.ctx, emulation.SetEmulatedMedia, colours); err != nil {
+			c.Fatal(err)
+		}
+		if err := chromedp.Do(ctx, chromedp.EmulateViewport(look.width, look.height)); err != nil {
+			c.Fatal(err)
+		}
+		picture, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
+		if err != nil {
+			c.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(directory, name+"-"+look.name+".png"), picture, 0o600); err != nil {
+			c.Fatal(err)
+		}
+	}
+	if err := chromedp.Do(ctx, chromedp.ResetViewport()); err != nil {
+		c.Fatal(err)
+	}
 }
 
 func see(id string) chromedp.Action[chromedp.Void]   { return chromedp.WaitVisible(chromedp.ID(id)) }
@@ -209,6 +254,20 @@ func TestInChromium(t *testing.T) {
 	if _, err := chromedp.Run(c.ctx, chromedp.Evaluate[chromedp.Void](inline, chromedp.EvalAsValue)); err != nil || len(c.refused.all()) == 0 {
 		t.Errorf("an inline style was not refused: %v", err)
 	}
+}
+
+// TestDetailsInChromium: a payment is shown in words, and allowed.
+func TestDetailsInChromium(t *testing.T) {
+	t.Parallel()
+	c := startChromium(t, detailed...)
+	c.run(c.ask("blog.web", "openid items.read", "authorization_details", payment), see("signin-form"),
+		typed("email", "aiko@example.test"), typed("password", password), click("submit"), see("consent-form"))
+	if got := c.text(".detail"); !strings.Contains(got, "Make a payment") || !strings.Contains(got, "<b>for Ben</b>") {
+		t.Errorf("the page shows %q", got)
+	}
+	c.keep("consent-details")
+	c.run(click("allow"))
+	c.wantCode("GET /blog/cb")
 }
 
 // TestInChromiumWithoutJavaScript: every page works, the form_post page by its
