@@ -91,6 +91,35 @@ func TestFAPIFlow(t *testing.T) {
 	}
 }
 
+// TestFAPIWithoutOpenID is happy-flow as plain OAuth: a token for an API, nobody is
+// signed in to the client, and no ID token says who it was. Without a state none
+// comes back.
+func TestFAPIWithoutOpenID(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	f := w.fapi("suite.fapi")
+	a := f.assert("/oauth2/par", "request", f.object(func(c map[string]any) {
+		c["scope"] = "items.read"
+		delete(c, "nonce")
+		delete(c, "state")
+	}))
+	requestURI, _ := decode[map[string]any](t, a.body)["request_uri"].(string)
+	b := w.browser()
+	got := f.wantTokens(f.redeems(f.code(b, b.signIn(f.openPushed(b, requestURI)), "")))
+	if got.IDToken != "" {
+		t.Error("an ID token was made that nobody asked for")
+	}
+	claims := decode[map[string]any](t, segment(t, got.AccessToken, 1))
+	confirmation, _ := claims["cnf"].(map[string]any)
+	if claims["aud"] != market || claims["scope"] != "items.read" || confirmation["jkt"] != f.prover.key.Thumbprint {
+		t.Errorf("the token says %v", claims)
+	}
+	again := f.wantTokens(f.assert("/oauth2/token", "grant_type", "refresh_token", "refresh_token", got.RefreshToken))
+	if again.IDToken != "" || again.RefreshToken != got.RefreshToken {
+		t.Errorf("a refresh gave %+v", again)
+	}
+}
+
 // TestFAPIRequestsArePushedAndSigned is ensure-unsigned-authorization-request-
 // without-using-par-fails, ensure-pkce-required, plain-pkce-rejected and what Message
 // Signing adds.
