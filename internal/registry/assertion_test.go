@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/sekisho-id/sekisho/internal/db"
+	"github.com/sekisho-id/sekisho/internal/dpop"
 	"github.com/sekisho-id/sekisho/internal/jose"
 	"github.com/sekisho-id/sekisho/internal/registry"
 	"github.com/sekisho-id/sekisho/oauth"
@@ -335,6 +336,50 @@ func TestAssertionIsGoodOnceForAllReplicas(t *testing.T) {
 	}
 	if _, err := restarted.Authenticate(t.Context(), assertion(compact)); !errors.Is(err, registry.ErrReplayed) {
 		t.Errorf("after a restart: %v", err)
+	}
+}
+
+// TestManyProofsAtOnce holds that those which are noted together are told one by one
+// whether they were used before.
+func TestManyProofsAtOnce(t *testing.T) {
+	t.Parallel()
+	b, _ := setupClients(t)
+	other, err := registry.Open(t.Context(), registry.Config{DB: b.db, Now: b.clock.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, _ := b.Current().Client("shop.basic")
+	proof := func(i int) *dpop.Proof {
+		return &dpop.Proof{ID: fmt.Sprint("proof ", i), Thumbprint: "key", Expires: b.clock.Now().Add(time.Minute)}
+	}
+	const many, used = 147, 7
+	for i := range used {
+		if err := other.UseProof(t.Context(), client, proof(i*many/used)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var group sync.WaitGroup
+	var refused atomic.Int32
+	for i := range many {
+		group.Go(func() {
+			switch err := b.UseProof(t.Context(), client, proof(i)); {
+			case errors.Is(err, registry.ErrReplayed) && i%(many/used) == 0 || err == nil:
+				if err != nil {
+					refused.Add(1)
+				}
+			default:
+				t.Errorf("proof %d: %v", i, err)
+			}
+		})
+	}
+	group.Wait()
+	if refused.Load() != used {
+		t.Errorf("%d refused, want %d", refused.Load(), used)
+	}
+	for i := range many { // and all of them have been noted
+		if err := other.UseProof(t.Context(), client, proof(i)); !errors.Is(err, registry.ErrReplayed) {
+			t.Errorf("proof %d at another replica: %v", i, err)
+		}
 	}
 }
 

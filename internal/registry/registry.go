@@ -40,6 +40,7 @@ type Registry struct {
 	current atomic.Pointer[state]
 	loading sync.Mutex // one at a time, or an older state could take the place of a newer one
 	replays *replays
+	uses    *uses
 	decoy   decoy
 }
 
@@ -61,7 +62,7 @@ func Open(ctx context.Context, config Config) (*Registry, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Registry{config: config, replays: newReplays(), decoy: decoy}
+	r := &Registry{config: config, replays: newReplays(), uses: &uses{db: config.DB}, decoy: decoy}
 	if err := r.makeRealm(ctx); err != nil {
 		return nil, fmt.Errorf("registry: realm: %w", err)
 	}

@@ -7,7 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/sekisho-id/sekisho/internal/db"
 	"github.com/sekisho-id/sekisho/internal/dpop"
 )
 
@@ -47,11 +46,7 @@ func (r *Registry) useOnce(ctx context.Context, client *Client, u use) error {
 	if err := r.replays.take(client, u, r.config.Now()); err != nil || client.OncePerReplica {
 		return err
 	}
-	var first bool
-	err := r.config.DB.Update(ctx, func(tx *db.Tx) (err error) {
-		first, err = useAssertion(ctx, tx, u.id, u.expires)
-		return err
-	})
+	first, err := r.uses.note(ctx, u)
 	switch {
 	case err != nil:
 		r.replays.giveBack(u) // whoever is told to come again may do so

@@ -2,7 +2,7 @@ package registry
 
 import (
 	"context"
-	"time"
+	"fmt"
 
 	"github.com/sekisho-id/sekisho/internal/db"
 )
@@ -10,12 +10,25 @@ import (
 // sweepBatch is how many rows one transaction of Sweep removes.
 const sweepBatch = 500
 
-// useAssertion notes an assertion as used; false if it was before. Of several that
-// do so at once, at any replica, one gets true.
-func useAssertion(ctx context.Context, tx *db.Tx, id assertionID, expires time.Time) (bool, error) {
-	n, err := tx.Exec(ctx, "INSERT INTO used_assertion (id, expires_at) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING",
-		id[:], db.Millis(expires))
-	return n == 1, err
+// insertUses notes uses, none of which is there twice, and tells how many had not been
+// noted before.
+func insertUses(ctx context.Context, tx *db.Tx, batch []*noting) (int, error) {
+	size := 1 // of a few sizes, so that the statements are kept prepared
+	for size < len(batch) {
+		size *= 2
+	}
+	query := []byte("INSERT INTO used_assertion (id, expires_at) VALUES ")
+	args := make([]any, 0, 2*size)
+	for i := range size {
+		one := batch[min(i, len(batch)-1)] // the last one again is a conflict with itself
+		if i > 0 {
+			query = append(query, ", "...)
+		}
+		query = fmt.Appendf(query, "($%d, $%d)", 2*i+1, 2*i+2)
+		args = append(args, one.id[:], db.Millis(one.expires))
+	}
+	n, err := tx.Exec(ctx, string(append(query, " ON CONFLICT (id) DO NOTHING"...)), args...)
+	return int(n), err
 }
 
 // Sweep removes used assertions that have expired, in small batches.
