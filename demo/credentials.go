@@ -30,7 +30,7 @@ func openCredentials(dir string) (*credentials, error) {
 		return nil, fmt.Errorf("make the directory for secrets: %w", err)
 	}
 	made := &credentials{secrets: map[string]string{}, keys: map[string]*ecdsa.PrivateKey{}}
-	for _, client := range []string{clientWeb, clientCrypto, clientPartner} {
+	for _, client := range []string{clientCrypto} {
 		secret, err := openSecret(filepath.Join(dir, client+".secret"))
 		if err != nil {
 			return nil, fmt.Errorf("secret of %s: %w", client, err)
@@ -42,7 +42,7 @@ func openCredentials(dir string) (*credentials, error) {
 		return nil, fmt.Errorf("key of market's webhooks: %w", err)
 	}
 	made.events = []byte(events)
-	for _, client := range []string{clientMarket, clientPay, clientNightly} {
+	for _, client := range []string{clientWeb, clientPartner, clientMarket, clientPay, clientNightly} {
 		key, err := openKey(filepath.Join(dir, client))
 		if err != nil {
 			return nil, fmt.Errorf("key of %s: %w", client, err)

@@ -84,7 +84,7 @@ func (g *Group) relyingParty(ctx context.Context, party, clientID string) (*rp.C
 	if key, ok := g.credentials.keys[clientID]; ok {
 		config.Key, config.KeyID = key, clientID
 	}
-	if slices.Contains([]string{clientWeb, clientPay, clientNightly}, clientID) {
+	if slices.Contains([]string{clientWeb, clientPartner, clientPay, clientNightly}, clientID) {
 		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 		if err != nil {
 			return nil, err
@@ -100,7 +100,7 @@ func (g *Group) signIn(client *rp.Client, callback string, scopes []string, reso
 	rand.Read(key)
 	return rp.NewSignIn(rp.SignInConfig{
 		Client: client, RedirectURL: callback, Scopes: scopes, Resources: resources, CookieKey: key,
-		Push: client.ID == "crypto.backend",
+		Push: client.ID != clientPhone,
 	})
 }
 
