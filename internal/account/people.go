@@ -5,27 +5,33 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"sync/atomic"
 	"time"
+
+	"github.com/go-webauthn/webauthn/webauthn"
 
 	"github.com/sekisho-id/sekisho/internal/db"
 	"github.com/sekisho-id/sekisho/internal/secret"
 )
 
-// Config is what People needs. All fields but Generation and SiteWords are
-// required.
+// Config is what People needs. All fields but Generation, SiteWords and
+// those of passkeys and codes are required.
 type Config struct {
 	DB         *db.DB
 	Hasher     *secret.Hasher
-	DeviceKey  []byte     // 32 bytes; signs known-device tokens
-	Generation func() int // of pairwise keys that new accounts get; nil: the first one
-	SiteWords  []string   // words nobody may build a password of: names of the group
+	DeviceKey  []byte                       // 32 bytes; signs known-device tokens
+	Generation func() int                   // of pairwise keys that new accounts get; nil: the first one
+	FactorKey  []byte                       // 32 bytes: challenges, and what is kept of one-time codes; needed with Site
+	Site       func() (origin, name string) // of the pages that passkeys are made for; nil: none are taken
+	SiteWords  []string                     // words nobody may build a password of: names of the group
 	Now        func() time.Time
 }
 
 // People is everybody who has an account.
 type People struct {
 	Config
-	gone goneFilter
+	gone           goneFilter
+	authenticators atomic.Pointer[webauthn.WebAuthn] // of the origin it was made for
 }
 
 // topic is where changes of accounts are announced.
@@ -38,6 +44,9 @@ func Open(ctx context.Context, c Config) (*People, error) {
 	}
 	if c.Generation == nil {
 		c.Generation = func() int { return 1 }
+	}
+	if c.Site != nil && len(c.FactorKey) != secret.KeySize {
+		return nil, errors.New("account: with a Site a FactorKey of 32 bytes is needed")
 	}
 	p := &People{Config: c}
 	c.DB.Watch(topic, p.loadGone)

@@ -208,6 +208,10 @@ func deleteAccount(ctx context.Context, tx *db.Tx, id string) (who Ref, ok bool,
 	if _, err := tx.Exec(ctx, "DELETE FROM account_identifier WHERE account_id = $1", id); err != nil {
 		return who, false, err
 	}
-	_, err = tx.Exec(ctx, "DELETE FROM password WHERE account_id = $1", id)
-	return who, true, err
+	for _, table := range []string{"password", "passkey", "totp", "recovery_code"} {
+		if _, err := tx.Exec(ctx, "DELETE FROM "+table+" WHERE account_id = $1", id); err != nil {
+			return who, false, err
+		}
+	}
+	return who, true, nil
 }

@@ -15,6 +15,7 @@ import (
 )
 
 const (
+	origin   = "https://id.test"
 	email    = "alice@example.com"
 	password = "three green umbrellas sing"
 )
@@ -41,6 +42,8 @@ func setup(t testing.TB) *bundle {
 		DeviceKey: secret.Bytes(secret.KeySize),
 		SiteWords: []string{"sekisho", "Example Market"},
 		Now:       c.Now,
+		FactorKey: secret.Bytes(secret.KeySize),
+		Site:      func() (string, string) { return origin, "Example Market" },
 	}
 	people, err := account.Open(t.Context(), config)
 	if err != nil {

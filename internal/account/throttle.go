@@ -18,6 +18,7 @@ const (
 	countName    = "name"    // attempts on a name that nobody has
 	countDevice  = "device"  // attempts on a person from one known device
 	countSource  = "source"  // failures of one network
+	countCode    = "code"    // one-time codes of a person who has given the password
 )
 
 const (
@@ -159,14 +160,24 @@ func (c counter) exhausted(ctx context.Context, tx *db.Tx, now time.Time) (bool,
 // sweepBatch is how many rows one transaction of Sweep removes.
 const sweepBatch = 500
 
-// Sweep removes counters that have run out, in small batches.
+// Sweep removes counters and challenges that have run out, in small batches.
 func (p *People) Sweep(ctx context.Context) error {
+	for _, statement := range []string{
+		"DELETE FROM throttle WHERE (kind, subject) IN (SELECT kind, subject FROM throttle WHERE expires_at <= $1 LIMIT $2)",
+		"DELETE FROM used_challenge WHERE id IN (SELECT id FROM used_challenge WHERE expires_at <= $1 LIMIT $2)",
+	} {
+		if err := p.sweep(ctx, statement); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *People) sweep(ctx context.Context, statement string) error {
 	for {
 		var n int64
 		err := p.DB.Update(ctx, func(tx *db.Tx) (err error) {
-			n, err = tx.Exec(ctx, `DELETE FROM throttle WHERE (kind, subject) IN
-				(SELECT kind, subject FROM throttle WHERE expires_at <= $1 LIMIT $2)`,
-				db.Millis(p.Now()), sweepBatch)
+			n, err = tx.Exec(ctx, statement, db.Millis(p.Now()), sweepBatch)
 			return err
 		})
 		if err != nil || n < sweepBatch {

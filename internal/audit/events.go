@@ -43,6 +43,9 @@ const (
 	AccountDeleted  Event = "account.deleted"
 	PasswordChanged Event = "password.changed"
 
+	CredentialChanged Event = "credential.changed" // a passkey, an authenticator app, recovery codes, a password removed
+	SecondFactor      Event = "signin.second_factor"
+
 	EventsPublished Event = "events.published"
 	EventsRefused   Event = "events.refused"
 	StreamCreated   Event = "stream.created"
