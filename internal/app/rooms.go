@@ -76,6 +76,7 @@ func (r *Rooms) open(ctx context.Context) error {
 	}
 	r.People, err = account.Open(ctx, account.Config{
 		DB: r.DB, Hasher: secret.NewHasher(c.Passwords), DeviceKey: r.Keys.Secret("device"),
+		FactorKey: r.Keys.Secret("factor"), Site: r.site,
 		Generation: generation, SiteWords: r.siteWords(), Now: c.Now,
 	})
 	if err != nil {
@@ -98,6 +99,12 @@ func (r *Rooms) clientsRemoved(ctx context.Context, tx *db.Tx, clients []string)
 		return err
 	}
 	return r.Grants.RevokeClients(ctx, tx, clients)
+}
+
+// site is the origin of the pages, and what people call the group.
+func (r *Rooms) site() (origin, name string) {
+	group := r.Registry.Current()
+	return group.Issuer, group.Name.String()
 }
 
 // siteWords are the words nobody may build a password of.

@@ -20,6 +20,7 @@ var (
 	clientTypes      = []string{string(TypeWeb), string(TypeNative), string(TypeSPA), string(TypeBackend)}
 	authMethods      = []string{string(AuthNone), string(AuthSecretBasic), string(AuthSecretPost), string(AuthPrivateKeyJWT), string(AuthTLS), string(AuthSelfSignedTLS)}
 	idTokenAlgs      = []string{string(jose.RS256), string(jose.ES256)}
+	acrChoices       = []string{acrOne, "aal2"}
 	pkceChoices      = []string{pkceRequired, pkceOptional}
 	parChoices       = []string{parOptional, PARRequired}
 	jarChoices       = []string{jarOptional, JARRequired}
@@ -74,6 +75,9 @@ func (c clientCheck) checkAll() {
 		c.oneOf("assertions", c.Assertions, assertionChoices)
 	}
 	c.oneOf("id_token_alg", c.IDTokenAlg, idTokenAlgs)
+	if c.ACR != "" {
+		c.oneOf("acr", c.ACR, acrChoices)
+	}
 	c.checkText(c.path+".name", c.Name)
 	c.checkKeys()
 	if known {

@@ -65,6 +65,7 @@ type Client struct {
 	DPoPNonce              bool     // and its proofs hold a nonce of ours
 	MTLSRequired           bool     // its tokens are bound to its certificate (RFC 8705 §3)
 	IDTokenAlg             jose.Alg // RS256 or ES256
+	ACR                    string   // how strongly people sign in to it at least; empty for any way
 	FormerSubject          bool     // it wants former_sub after its sector was re-keyed
 	Rate                   int      // token requests a second
 	Burst                  int      // and how many at once

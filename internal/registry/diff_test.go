@@ -72,6 +72,9 @@ var planTests = []struct {
 	{"an API takes authorization details", []string{
 		"      scopes: { charge: Pay, ledger: Read the ledger }", "      scopes: { charge: Pay, ledger: Read the ledger }\n" + payments,
 	}},
+	{"people sign in more strongly to a client", []string{
+		"      web: { redirect_uris: [https://market.example/callback]", "      web: { acr: aal2, redirect_uris: [https://market.example/callback]",
+	}},
 	{"the issuer moves", []string{"https://id.market.example", "https://login.market.example"}},
 	{"the group is renamed", []string{"name: { en: Market Group, ja: マーケットグループ }", "name: The group"}},
 	{"a client is added", []string{

@@ -40,6 +40,9 @@ func (d differ) diffClient(id string, before, after *GroupClient) {
 	if was, is := cmp.Or(before.SenderConstraint, constraintNone), cmp.Or(after.SenderConstraint, constraintNone); was != is {
 		d.other(id, "Tokens of %s %s (before: %s).", id, constraintWords[is], constraintWords[was])
 	}
+	if was, is := cmp.Or(before.ACR, acrOne), cmp.Or(after.ACR, acrOne); was != is {
+		d.other(id, "People sign in to %s with %s at least (was %s).", id, is, was)
+	}
 	if before.IDTokenAlg != after.IDTokenAlg {
 		d.other(id, "ID tokens for %s are signed with %s (were with %s).", id, after.IDTokenAlg, before.IDTokenAlg)
 	}
@@ -101,6 +104,9 @@ func comes(id string, c *GroupClient) string {
 	}
 	if constraint := cmp.Or(c.SenderConstraint, constraintNone); constraint != constraintNone {
 		sentence += ", has tokens that " + constraintWords[constraint]
+	}
+	if c.ACR != "" && c.ACR != acrOne {
+		sentence += ", has people sign in with " + c.ACR + " at least"
 	}
 	if c.PKCE == pkceOptional {
 		sentence += ", need not send PKCE"

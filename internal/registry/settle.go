@@ -16,6 +16,8 @@ const (
 	pkceRequired = "required"
 	pkceOptional = "optional"
 
+	acrOne = "aal1"
+
 	assertionsOnce           = "once"
 	assertionsOncePerReplica = "once_per_replica"
 

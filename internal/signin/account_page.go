@@ -22,6 +22,7 @@ type accountView struct {
 	Email    string
 	Notice   web.Message
 	Consents []consentRow
+	Security string
 	Withdraw string
 	Logout   string
 }
@@ -65,7 +66,7 @@ func (d *Door) accountPage(w http.ResponseWriter, r *http.Request) (answer, erro
 	return answer{page: &web.Page{
 		Name: "account", UILocales: locales, CSRF: browser.Token(logoutPurpose(session)),
 		Data: accountView{
-			Name: who.Profile.Name, Email: who.Email, Consents: consents, Withdraw: withdrawPath, Logout: logoutPath,
+			Name: who.Profile.Name, Email: who.Email, Consents: consents, Security: securityPath, Withdraw: withdrawPath, Logout: logoutPath,
 			Notice: d.withdrawn(r.URL.Query().Get("withdrawn"), consents, web.Language(r, locales)),
 		},
 	}}, nil

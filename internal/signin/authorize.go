@@ -44,7 +44,7 @@ var checks = []check{
 	{"authorization details", "RFC 9396 §2, §5", readDetails},
 	{"scope and resource", "RFC 6749 §3.3, RFC 8707 §2", readScope},
 	{"claims", "OIDC Core §5.5", readClaims},
-	{"acr_values", "OIDC Core §3.1.2.1, RFC 9470 §4", checkACRValues},
+	{"acr_values", "OIDC Core §3.1.2.1, RFC 9470 §4", readACRValues},
 	{"id_token_hint", "OIDC Core §3.1.2.1", readIDTokenHint},
 	{"hints for the page", "OIDC Core §3.1.2.1", readHints},
 }

@@ -167,9 +167,9 @@ var told = map[string]struct{ query, code, words string }{
 	"claims with a wrong type":   {ask("claims", `{"id_token":{"acr":{"essential":"yes"}}}`), "invalid_request", "claims"},
 	"claims too deep":            {ask("claims", strings.Repeat(`{"id_token":`, 20)+"{}"+strings.Repeat("}", 20)), "invalid_request", "claims"},
 	"essential acr":              {ask("claims", `{"id_token":{"acr":{"essential":true,"value":"aal3"}}}`), "unmet_authentication_requirements", "aal1"},
-	"essential acr of several":   {ask("claims", `{"id_token":{"acr":{"essential":true,"values":["aal2","aal3"]}}}`), "unmet_authentication_requirements", "aal1"},
+	"essential acr of several":   {ask("claims", `{"id_token":{"acr":{"essential":true,"values":["aal3","4"]}}}`), "unmet_authentication_requirements", "aal1"},
 	"essential acr, no text":     {ask("claims", `{"id_token":{"acr":{"essential":true,"value":2}}}`), "unmet_authentication_requirements", "aal1"},
-	"acr_values":                 {ask("acr_values", "aal3 aal2"), "unmet_authentication_requirements", "aal1"},
+	"acr_values":                 {ask("acr_values", "aal3 4"), "unmet_authentication_requirements", "aal1"},
 	"hint is garbage":            {ask("id_token_hint", "x.y.z"), "invalid_request", "id_token_hint"},
 	"nobody, none":               {ask("prompt", "none"), "login_required", "prompt=none"},
 }

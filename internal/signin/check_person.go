@@ -3,7 +3,6 @@ package signin
 import (
 	"context"
 	"errors"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -114,8 +113,12 @@ func readClaims(ctx context.Context, a *asking) error {
 		a.request.ExactTime = true
 	}
 	if acr := claims.IDToken["acr"]; acr != nil && acr.Essential {
-		if wanted := acr.texts(); len(wanted) > 0 && !slices.Contains(wanted, acrPassword) {
-			return refuseACR() // OIDC Core §5.5.1.1
+		if wanted := acr.texts(); len(wanted) > 0 {
+			least, ok := leastACR(wanted)
+			if !ok {
+				return refuseACR() // OIDC Core §5.5.1.1
+			}
+			a.request.ACR = least
 		}
 	}
 	// OIDC Core §5.5.1: a requested sub names the only person to answer about.
@@ -129,30 +132,22 @@ func readClaims(ctx context.Context, a *asking) error {
 	return nil
 }
 
-// acrPassword is the level that a password reaches, and the only one there is.
-const acrPassword = "aal1"
-
-// reachedACRs are the acr_values that a password satisfies: our own, and the
-// levels 0 to 2 of ISO/IEC 29115, at which one factor is enough.
-var reachedACRs = []string{acrPassword, "0", "1", "2"}
-
-// checkACRValues refuses when none of the wished levels can be reached, so that
-// no client takes a lower one for what it asked (RFC 9470 §5).
-func checkACRValues(_ context.Context, a *asking) error {
+// readACRValues refuses when none of the wished levels can be reached, so that no
+// client takes a lower one for what it asked (RFC 9470 §5). Of several the lowest is
+// enough.
+func readACRValues(_ context.Context, a *asking) error {
 	wanted := strings.Fields(a.get("acr_values"))
-	for _, acr := range wanted {
-		if slices.Contains(reachedACRs, acr) {
-			return nil
-		}
+	if len(wanted) == 0 {
+		return nil
 	}
-	if len(wanted) > 0 {
+	least, ok := leastACR(wanted)
+	if !ok {
 		return refuseACR()
 	}
+	if weaker(a.request.ACR, least) {
+		a.request.ACR = least
+	}
 	return nil
-}
-
-func refuseACR() error {
-	return oauth.Refuse(oauth.UnmetAuthentication, "The requested authentication context cannot be reached. This server offers "+acrPassword+".")
 }
 
 // readIDTokenHint finds out about whom alone the client wants an answer. The

@@ -53,6 +53,14 @@ func (d *Door) openForm(w http.ResponseWriter, r *http.Request, purpose func(*fl
 
 func signInPurpose(f *flow) string { return "sign in\x00" + f.handle }
 
+func verifyPurpose(f *flow) string {
+	who := sessionName(f.session)
+	if f.request.Proved != nil {
+		who = f.request.Proved.Account
+	}
+	return "verify\x00" + f.handle + "\x00" + who
+}
+
 func signUpPurpose(f *flow) string { return "sign up\x00" + f.handle }
 
 // consentPurpose is bound to the client and the scopes that were shown, too: if

@@ -12,6 +12,7 @@ type step string
 
 const (
 	stepSignIn  step = "sign in"
+	stepVerify  step = "verify"
 	stepSignUp  step = "sign up"
 	stepChoose  step = "choose an account"
 	stepConsent step = "consent"
@@ -22,6 +23,7 @@ const (
 type situation struct {
 	request      *Request
 	session      *grant.Session // nil when nobody is signed in
+	leastACR     string         // how strongly the client has its people sign in at least
 	needsConsent bool           // the client is another company's
 	scopes       grant.Scopes   // that the client would get
 	detailed     bool           // with authorization details, which are of this request alone
@@ -50,6 +52,8 @@ func next(s situation) (step, *oauth.Error) {
 func (s situation) step() step {
 	prompt, here := s.request.Prompt, s.signedInHere()
 	switch {
+	case s.request.half(s.now) != nil:
+		return stepVerify
 	case prompt.Create && !here:
 		return stepSignUp
 	case s.session == nil:
@@ -60,12 +64,19 @@ func (s situation) step() step {
 		return stepSignIn
 	case s.otherAccount(): // OIDC Core §3.1.2.2: never an answer about somebody else
 		return stepSignIn
+	case s.tooWeak(): // OIDC Core §3.1.2.1, acr_values; RFC 9470
+		return stepVerify
 	case prompt.SelectAccount && !here && s.request.Chosen != sessionName(s.session):
 		return stepChoose
 	case s.consentMissing():
 		return stepConsent
 	}
 	return stepFinish
+}
+
+// tooWeak reports whether the person must prove who they are in another way, too.
+func (s situation) tooWeak() bool {
+	return weaker(s.session.ACR, s.leastACR) || weaker(s.session.ACR, s.request.ACR)
 }
 
 // signedInHere reports whether the session's person gave the password for this

@@ -1,6 +1,7 @@
 package signin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -102,15 +103,20 @@ func (d *Door) situate(ctx context.Context, f *flow) error {
 }
 
 func (d *Door) next(f *flow) (step, *oauth.Error) {
+	least := ""
+	if f.client != nil {
+		least = f.client.ACR
+	}
 	return next(situation{
-		request: f.request, session: f.session, scopes: f.scopes, detailed: len(f.details) > 0, consent: f.consent, now: d.Now(),
+		leastACR: least,
+		request:  f.request, session: f.session, scopes: f.scopes, detailed: len(f.details) > 0, consent: f.consent, now: d.Now(),
 		needsConsent: f.client != nil && f.client.Subsystem.Scenario.NeedsConsent(),
 	})
 }
 
 // pageOf is where the page of a step is.
 var pageOf = map[step]string{
-	stepSignIn: "/signin/", stepChoose: "/signin/", stepSignUp: "/signup/", stepConsent: "/consent/",
+	stepSignIn: "/signin/", stepVerify: "/verify/", stepChoose: "/signin/", stepSignUp: "/signup/", stepConsent: "/consent/",
 }
 
 // proceed goes to the next step: to its page, or to the end.
@@ -165,7 +171,7 @@ func (d *Door) finish(w http.ResponseWriter, r *http.Request, f *flow) (answer, 
 		return answer{}, err
 	}
 	if f.request.forAccount() {
-		return answer{location: accountPath}, nil
+		return answer{location: cmp.Or(f.request.Return, accountPath)}, nil
 	}
 	return d.respond(f.request, web.FormField{Name: "code", Value: code})
 }

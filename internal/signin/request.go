@@ -40,6 +40,7 @@ type Request struct {
 	Nonce     string          `json:"nonce,omitempty"`
 	Claims    string          `json:"claims,omitempty"` // as it was sent
 
+	ACR       string `json:"acr,omitempty"` // the least level that is wished for; empty for any
 	Prompt    Prompt `json:"prompt,omitzero"`
 	MaxAge    *int64 `json:"max_age,omitempty"` // seconds
 	ExactTime bool   `json:"exact_time,omitempty"`
@@ -50,6 +51,14 @@ type Request struct {
 	// Pushed is where the request is kept that a client has pushed, which is
 	// answered once.
 	Pushed []byte `json:"pushed,omitempty"`
+
+	// Return is where a person goes who signs in for a page of their account; empty for
+	// the account page itself.
+	Return string `json:"return,omitempty"`
+
+	// Proved is who has given the password, where another way of proof is asked for,
+	// too, before anybody is signed in.
+	Proved *proved `json:"proved,omitempty"`
 
 	// What the person has done for this request, each by the session that did
 	// it: a session of somebody else has done nothing.

@@ -108,6 +108,7 @@ func (b *bundle) open(ctx context.Context, path string, replace []string) (err e
 	}
 	b.people, err = account.Open(ctx, account.Config{
 		DB: b.database, Hasher: secret.NewHasher(secret.HasherConfig{}), DeviceKey: keys.Secret("device"), Now: b.clock.Now,
+		FactorKey: keys.Secret("factor"), Site: func() (string, string) { return b.issuer, b.registry.Current().Name.String() },
 	})
 	if err != nil {
 		return err
@@ -144,6 +145,10 @@ func (b *bundle) routes(pages *web.Pages) http.Handler {
 	mux.HandleFunc("/oauth2/authorize", b.door.Authorize)
 	mux.HandleFunc("GET /signin/{request}", b.door.SignInPage)
 	mux.HandleFunc("POST /signin/{request}", b.door.SignIn)
+	mux.HandleFunc("GET /verify/{request}", b.door.VerifyPage)
+	mux.HandleFunc("POST /verify/{request}", b.door.Verify)
+	mux.HandleFunc("GET /account/security", b.door.SecurityPage)
+	mux.HandleFunc("POST /account/security", b.door.Security)
 	mux.HandleFunc("GET /signup/{request}", b.door.SignUpPage)
 	mux.HandleFunc("POST /signup/{request}", b.door.SignUp)
 	mux.HandleFunc("GET /consent/{request}", b.door.ConsentPage)

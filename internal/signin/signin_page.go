@@ -22,6 +22,7 @@ type signInView struct {
 	Client         string // where the person goes on to; empty for the account page
 	Email          string
 	Current        string // the account that can be chosen without a password
+	Passkey        string // options for the browser; empty where it has none for this server
 	Reauthenticate bool   // the person is signed in and must prove it again
 	Problem        web.Message
 }
@@ -48,6 +49,9 @@ func (d *Door) showSignIn(r *http.Request, f *flow, at step, problem web.Message
 	view := signInView{
 		Action: "/signin/" + url.PathEscape(f.handle), SignUp: "/signup/" + url.PathEscape(f.handle),
 		Client: f.clientName(r), Email: typed, Problem: problem,
+	}
+	if d.People.TakesPasskeys() {
+		view.Passkey = d.People.PasskeyOptions(signInPurpose(f), nil)
 	}
 	if view.Email == "" {
 		view.Email = f.request.LoginHint
@@ -94,7 +98,7 @@ func (f *flow) clientName(r *http.Request) string {
 func (d *Door) SignIn(w http.ResponseWriter, r *http.Request) { d.serve(w, r, d.signIn) }
 
 func (d *Door) signIn(w http.ResponseWriter, r *http.Request) (answer, error) {
-	f, values, err := d.openForm(w, r, signInPurpose, "email", "password", "continue", "cancel")
+	f, values, err := d.openForm(w, r, signInPurpose, "email", "password", "passkey", "continue", "cancel")
 	if err != nil {
 		return answer{}, err
 	}
@@ -106,6 +110,8 @@ func (d *Door) signIn(w http.ResponseWriter, r *http.Request) (answer, error) {
 		return d.deny(r, f, audit.AuthorizeRefused)
 	case values.Has("continue"):
 		return d.choose(w, r, f)
+	case values.Has("passkey"):
+		return d.signInByPasskey(w, r, f, at, values.Get("passkey"))
 	}
 	who, err := d.People.CheckPassword(r.Context(), account.Attempt{
 		Login: values.Get("email"), Password: values.Get("password"),
@@ -122,7 +128,46 @@ func (d *Door) signIn(w http.ResponseWriter, r *http.Request) (answer, error) {
 		}
 		return a, err
 	}
-	return d.signedIn(w, r, f, who.ID)
+	return d.passwordGiven(w, r, f, who.ID)
+}
+
+// signInByPasskey signs in whoever holds the passkey that the browser has used.
+func (d *Door) signInByPasskey(w http.ResponseWriter, r *http.Request, f *flow, at step, response string) (answer, error) {
+	who, key, err := d.People.CheckPasskey(r.Context(), account.PasskeyAttempt{
+		Purpose: signInPurpose(f), Response: response, Origin: d.origin(r, f.request.ClientID),
+	})
+	if errors.Is(err, account.ErrPasskey) {
+		a, err := d.showSignIn(r, f, at, web.Say("problem.passkey"), "")
+		if err == nil {
+			a.page.Status = http.StatusUnprocessableEntity
+		}
+		return a, err
+	}
+	if err != nil {
+		return answer{}, err
+	}
+	return d.signedIn(w, r, f, who.ID, byPasskey(d.Now(), key))
+}
+
+// passwordGiven signs a person in, or asks one who has an authenticator app for its code
+// first: who has set it up wants nobody to come in without.
+func (d *Door) passwordGiven(w http.ResponseWriter, r *http.Request, f *flow, accountID string) (answer, error) {
+	var methods account.Methods
+	err := d.DB.Read(r.Context(), func(tx *db.Tx) (err error) {
+		methods, err = d.People.Methods(r.Context(), tx, accountID)
+		return err
+	})
+	if err != nil {
+		return answer{}, err
+	}
+	if !methods.TOTP {
+		return d.signedIn(w, r, f, accountID, byPassword(d.Now()))
+	}
+	f.request.Proved = &proved{Account: accountID, At: d.Now()}
+	if err := d.save(r, f, nil); err != nil {
+		return answer{}, err
+	}
+	return d.proceed(w, r, f)
 }
 
 // choose goes on as the person who is signed in.
@@ -141,9 +186,9 @@ func (d *Door) choose(w http.ResponseWriter, r *http.Request, f *flow) (answer, 
 // they are, notes that for this request, and goes on. The session of somebody
 // else ends; one of the same person is renewed, so that what hangs under it
 // stays. Either way the cookie has a new value.
-func (d *Door) signedIn(w http.ResponseWriter, r *http.Request, f *flow, accountID string) (answer, error) {
-	how := grant.SignIn{AuthTime: d.Now(), ACR: acrPassword, AMR: []string{"pwd"}}
+func (d *Door) signedIn(w http.ResponseWriter, r *http.Request, f *flow, accountID string, how grant.SignIn) (answer, error) {
 	before, cookie := f.session, ""
+	f.request.Proved = nil
 	err := d.save(r, f, func(tx *db.Tx) (err error) {
 		f.session, cookie, err = d.replaceSession(r, tx, before, accountID, how)
 		f.request.SignedIn = sessionName(f.session)

@@ -66,7 +66,7 @@ func (d *Door) signUp(w http.ResponseWriter, r *http.Request) (answer, error) {
 		a.page.Status = status
 		return a, nil
 	}
-	return d.signedIn(w, r, f, made.ID)
+	return d.signedIn(w, r, f, made.ID, byPassword(d.Now()))
 }
 
 // signUpProblem says what the person can mend.

@@ -57,7 +57,7 @@ func newMetadata(issuer, mtls string) web.Document {
 		ClaimsSupported:                            claimsSupported(),
 		ClaimTypesSupported:                        []string{"normal"},
 		ClaimsParameterSupported:                   true,
-		ACRValuesSupported:                         []string{"aal1"},
+		ACRValuesSupported:                         []string{"aal1", "aal2"},
 		UILocalesSupported:                         []string{"en", "ja"},
 		PromptValuesSupported:                      []string{"none", "login", "consent", "select_account", "create"},
 		// A list without none says that unsigned request objects are not taken.

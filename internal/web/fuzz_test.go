@@ -168,8 +168,22 @@ type fields struct {
 	Identity                                                                                         []web.Message
 	Groups                                                                                           []group
 	Consents                                                                                         []fields
+	Passkey, NewPasskey, Methods, Security                                                           string
+	None, MayDrop, App, Password                                                                     bool
+	PasskeyName                                                                                      web.Message
+	Passkeys                                                                                         []passkey
+	Setup                                                                                            *setup
+	RecoveryCodes                                                                                    int
+	NewCodes                                                                                         []string
 	Since, CSRF, ClientID, SignIn                                                                    string
 }
+
+type passkey struct {
+	ID, Name, Since, Used string
+	Synced, Suspect       bool
+}
+
+type setup struct{ Picture, Secret, Sealed string }
 
 type group struct {
 	Name    string
@@ -194,6 +208,9 @@ func everywhere(s string) fields {
 		Problem: web.Say("signin.to-client", s), Notice: web.Say("account.withdrawn", s), Identity: []web.Message{web.Say("account.withdrawn", s)},
 		Groups: []group{{Name: s, Scopes: []string{s}, Details: []detail{{s, []member{{Name: s, Value: s}, {Name: s, Truth: web.Say("yes")}}}}}}, Since: s, CSRF: s, ClientID: s, SignIn: s,
 	}
+	f.Passkey, f.NewPasskey, f.Methods, f.Security, f.None, f.MayDrop, f.Password = s, s, s, s, true, true, true
+	f.Passkeys, f.Setup, f.NewCodes = []passkey{{s, s, s, s, true, true}}, &setup{"", s, s}, []string{s}
+	f.PasskeyName = web.Say("account.withdrawn", s)
 	f.Consents = []fields{f}
 	return f
 }
@@ -209,7 +226,7 @@ func FuzzPages(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		for _, name := range []string{"signin", "signup", "consent", "account", "logout", "error", "signedout"} {
+		for _, name := range []string{"signin", "verify", "security", "signup", "consent", "account", "logout", "error", "signedout"} {
 			for _, language := range web.Languages {
 				want, _ := shape(t, pages, name, language, "harmless")
 				got, addresses := shape(t, pages, name, language, "x"+text)
