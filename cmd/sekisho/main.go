@@ -33,6 +33,7 @@ type commands struct {
 	Keys         keysCommand         `cmd:"" help:"List and rotate signing keys."`
 	PPID         ppidCommand         `cmd:"" name:"ppid" help:"Key generations of people's ids: list them, begin the next, re-key a sector after a leak."`
 	Account      accountCommand      `cmd:"" help:"Add, show, disable, enable and delete people's accounts."`
+	Import       importCommand       `cmd:"" help:"Move in: people of another system, with their password hashes."`
 	Restored     restoredCommand     `cmd:"" help:"Say that the database was restored from a backup: codes, sign-ins under way and rotating refresh tokens of before are void."`
 	Registration registrationCommand `cmd:"" help:"Let third parties register their clients themselves."`
 	Audit        auditCommand        `cmd:"" help:"Show what was decided, by whom and about whom."`

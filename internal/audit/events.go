@@ -41,7 +41,9 @@ const (
 	AccountDisabled Event = "account.disabled"
 	AccountEnabled  Event = "account.enabled"
 	AccountDeleted  Event = "account.deleted"
-	PasswordChanged Event = "password.changed"
+
+	AccountsImported Event = "accounts.imported" // a batch of them
+	PasswordChanged  Event = "password.changed"
 
 	CredentialChanged Event = "credential.changed" // a passkey, an authenticator app, recovery codes, a password removed
 	SecondFactor      Event = "signin.second_factor"

@@ -121,6 +121,13 @@ func (h *Hasher) Verify(ctx context.Context, phc, password string) (ok, rehash b
 		return false, false, nil
 	case strings.HasPrefix(phc, "$2"):
 		return verifyBcrypt(phc, password)
+	case !strings.HasPrefix(phc, "$argon2id$"):
+		f, err := parseForeign(phc)
+		if err != nil {
+			return false, false, err
+		}
+		ok, err = f.verify(password)
+		return ok, ok, err // always to be made anew
 	}
 	c, salt, want, err := parsePHC(phc)
 	if err != nil {
@@ -133,9 +140,8 @@ func (h *Hasher) Verify(ctx context.Context, phc, password string) (ok, rehash b
 
 // verifyBcrypt checks an imported hash; it is always to be made anew.
 func verifyBcrypt(hash, password string) (ok, rehash bool, err error) {
-	const maxCost = 15
 	made, err := bcrypt.Cost([]byte(hash))
-	if err != nil || made > maxCost {
+	if err != nil || made > maxBcryptCost {
 		return false, false, ErrHash
 	}
 	err = bcrypt.CompareHashAndPassword([]byte(hash), []byte(password))
