@@ -9,13 +9,17 @@ SEED     ?= 0
 ROWS     ?= F1 F2 F3 F5 F6 F7 F8 F9 F10 F11 F12 F13 F14 F15 F20
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo demo-check build deb reproducible prerequisites test test-postgres test-pkcs11 test-fast race lint fuzz walk e2e faults bench cover vulnerabilities check
+.PHONY: help run demo demo-check pictures build deb reproducible prerequisites test test-postgres test-pkcs11 test-fast race lint fuzz walk e2e faults bench cover vulnerabilities check
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: ## start the example group and open its page on http://localhost:4401
 	$(GO) run ./cmd/sekisho demo
+
+pictures: ## pictures of every page, light and dark, of desktop and phone, into PICTURES=dist/pictures
+	@mkdir -p $(or $(PICTURES),dist/pictures)
+	SEKISHO_PICTURES=$(abspath $(or $(PICTURES),dist/pictures)) $(GO) test ./internal/signin -run Chromium -count 1
 
 demo-check: ## play every scenario of the example group and verify it
 	$(GO) run ./cmd/sekisho demo --check

@@ -79,6 +79,33 @@ func (p *People) checkReplacement(ctx context.Context, c PasswordChange, a *Acco
 	return nil
 }
 
+// AddPassword gives a password to a person who has none. ErrCredentials says that there
+// is one, which only ChangePassword replaces.
+func (p *People) AddPassword(ctx context.Context, c PasswordChange) error {
+	var account *Account
+	err := p.DB.Read(ctx, func(tx *db.Tx) (err error) {
+		account, err = p.ByID(ctx, tx, c.AccountID)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if err := p.CheckNewPassword(ctx, c.New, personalWords(account.Email, &account.Profile)...); err != nil {
+		return err
+	}
+	phc, err := p.hash(ctx, c.New)
+	if err != nil {
+		return err
+	}
+	return p.changeMethods(ctx, c.AccountID, c.Origin, "create", func(tx *db.Tx, _ *Account) (string, error) {
+		added, err := insertPassword(ctx, tx, c.AccountID, phc, p.now())
+		if err == nil && !added {
+			err = ErrCredentials
+		}
+		return credentialPassword, err
+	})
+}
+
 // ResetPassword gives a person a password without asking for the old one, and
 // lets attempts begin anew. It is for operators, who have made sure of the
 // person in another way.

@@ -56,6 +56,13 @@ func takeRecoveryCode(ctx context.Context, tx *db.Tx, accountID string, hash []b
 	return n == 1, err
 }
 
+// insertPassword writes the password of an account that has none; false if it has one.
+func insertPassword(ctx context.Context, tx *db.Tx, accountID, phc string, now time.Time) (bool, error) {
+	n, err := tx.Exec(ctx, "INSERT INTO password (account_id, phc, changed_at) VALUES ($1, $2, $3) ON CONFLICT (account_id) DO NOTHING",
+		accountID, phc, db.Millis(now))
+	return n == 1, err
+}
+
 func deletePassword(ctx context.Context, tx *db.Tx, accountID string) error {
 	_, err := tx.Exec(ctx, "DELETE FROM password WHERE account_id = $1", accountID)
 	return err

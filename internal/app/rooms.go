@@ -157,7 +157,7 @@ func (r *Rooms) DeleteAccount(ctx context.Context, id, by string) error {
 		if err != nil {
 			return err
 		}
-		if err := r.Grants.ForgetAccount(ctx, tx, id, "account deleted"); err != nil {
+		if err := r.Grants.ForgetAccount(ctx, tx, id, outbox.ByAdmin, "account deleted"); err != nil {
 			return err
 		}
 		return r.People.Delete(ctx, tx, id, from)

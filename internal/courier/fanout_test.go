@@ -92,7 +92,7 @@ func TestWhatHappensToAnAccountIsTold(t *testing.T) {
 	want("password", map[string][]map[string]any{oauth.EventCredentialChange: {{"sub_id": subject, "payload": changed}}})
 
 	e.update(func(tx *db.Tx) error {
-		if err := e.Grants.ForgetAccount(e.ctx, tx, person.ID, "account deleted"); err != nil {
+		if err := e.Grants.ForgetAccount(e.ctx, tx, person.ID, outbox.ByAdmin, "account deleted"); err != nil {
 			return err
 		}
 		return e.People.Delete(e.ctx, tx, person.ID, account.Origin{By: "operator"})
@@ -144,7 +144,7 @@ func TestDeletionIsToldToThoseWhoKnew(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			if err := e.Grants.ForgetAccount(e.ctx, tx, person.ID, "account deleted"); err != nil {
+			if err := e.Grants.ForgetAccount(e.ctx, tx, person.ID, outbox.ByAdmin, "account deleted"); err != nil {
 				return err
 			}
 			return e.People.Delete(e.ctx, tx, person.ID, account.Origin{KnownTo: known})

@@ -66,7 +66,7 @@ func everything(w *world) map[string]func() error {
 		"revoke a token":       in(func(tx *db.Tx) error { return w.grants.Revoke(w.ctx, tx, grant.Revocation{Token: "jti"}) }),
 		"revoke by token":      func() error { return w.grants.RevokeRefreshToken(w.ctx, token, web) },
 		"revoke account":       in(func(tx *db.Tx) error { return w.grants.RevokeAccount(w.ctx, tx, u.ID, outbox.ByAdmin, "") }),
-		"forget account":       in(func(tx *db.Tx) error { return w.grants.ForgetAccount(w.ctx, tx, u.ID, "") }),
+		"forget account":       in(func(tx *db.Tx) error { return w.grants.ForgetAccount(w.ctx, tx, u.ID, outbox.ByAdmin, "") }),
 		"load":                 func() error { _, err := w.load(cookie); return err },
 		"touch":                func() error { return w.grants.TouchSession(w.ctx, s) },
 		"consent": in(func(tx *db.Tx) error {

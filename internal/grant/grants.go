@@ -136,6 +136,8 @@ type Session struct {
 	AuthTime  time.Time
 	SeenAt    time.Time
 	ExpiresAt time.Time
+	Agent     string // what the browser says it is; empty if nothing
+	Source    string // the address it signed in from; empty if it is not known
 }
 
 // SignIn is how a person proved who they are. AuthTime is taken after the proof:
@@ -144,6 +146,8 @@ type SignIn struct {
 	AuthTime time.Time
 	ACR      string
 	AMR      []string
+	Agent    string // as in Session
+	Source   string
 }
 
 // Consent is what a person allowed a client, until withdrawn.

@@ -81,10 +81,10 @@ func (g *Grants) RevokeAccount(ctx context.Context, tx *db.Tx, accountID string,
 	return g.end(ctx, tx, ofAccount, reason, accountID)
 }
 
-// ForgetAccount is RevokeAccount for a person whom an operator is about to delete:
+// ForgetAccount is RevokeAccount for a person who is about to be deleted:
 // consents go too, and the handle is taken out of the grants that wait to be swept.
-func (g *Grants) ForgetAccount(ctx context.Context, tx *db.Tx, accountID, reason string) error {
-	if err := g.RevokeAccount(ctx, tx, accountID, outbox.ByAdmin, reason); err != nil {
+func (g *Grants) ForgetAccount(ctx context.Context, tx *db.Tx, accountID string, by outbox.Initiator, reason string) error {
+	if err := g.RevokeAccount(ctx, tx, accountID, by, reason); err != nil {
 		return err
 	}
 	return eraseAccount(ctx, tx, accountID)

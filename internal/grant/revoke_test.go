@@ -190,7 +190,7 @@ func TestForgetAccount(t *testing.T) {
 		if err := w.people.Delete(w.ctx, tx, u.ID, account.Origin{}); err != nil {
 			return err
 		}
-		return w.grants.ForgetAccount(w.ctx, tx, u.ID, "account deleted")
+		return w.grants.ForgetAccount(w.ctx, tx, u.ID, outbox.ByAdmin, "account deleted")
 	})
 	if _, err := w.load(cookie); !errors.Is(err, grant.ErrNoSession) {
 		t.Errorf("session: %v", err)

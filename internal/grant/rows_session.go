@@ -2,6 +2,7 @@ package grant
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,9 +19,9 @@ func insertSession(ctx context.Context, tx *db.Tx, s *Session, cookieHash []byte
 	if err != nil {
 		return err
 	}
-	_, err = tx.Exec(ctx, `INSERT INTO session (id, cookie_hash, account, acr, amr, auth_time, seen_at, expires_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`, s.ID[:], cookieHash, s.AccountID, s.ACR, string(amr),
-		db.Millis(s.AuthTime), db.Millis(s.SeenAt), db.Millis(s.ExpiresAt))
+	_, err = tx.Exec(ctx, `INSERT INTO session (id, cookie_hash, account, acr, amr, auth_time, seen_at, expires_at, agent, source)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`, s.ID[:], cookieHash, s.AccountID, s.ACR, string(amr),
+		db.Millis(s.AuthTime), db.Millis(s.SeenAt), db.Millis(s.ExpiresAt), nullable(s.Agent), nullable(s.Source))
 	return err
 }
 
@@ -31,26 +32,49 @@ func updateSession(ctx context.Context, tx *db.Tx, s *Session, cookieHash []byte
 		return false, err
 	}
 	n, err := tx.Exec(ctx, `UPDATE session SET cookie_hash = $1, acr = $2, amr = $3, auth_time = $4, seen_at = $5,
-		expires_at = $6 WHERE id = $7 AND account = $8`, cookieHash, s.ACR, string(amr),
-		db.Millis(s.AuthTime), db.Millis(s.SeenAt), db.Millis(s.ExpiresAt), s.ID[:], s.AccountID)
+		expires_at = $6, agent = $7, source = $8 WHERE id = $9 AND account = $10`, cookieHash, s.ACR, string(amr),
+		db.Millis(s.AuthTime), db.Millis(s.SeenAt), db.Millis(s.ExpiresAt), nullable(s.Agent), nullable(s.Source), s.ID[:], s.AccountID)
 	return n == 1, err
 }
 
+const sessionColumns = `id, account, acr, amr, auth_time, seen_at, expires_at, agent, source`
+
 func sessionByCookie(ctx context.Context, tx *db.Tx, cookieHash []byte) (*Session, error) {
+	s, err := scanSession(tx.Row(ctx, "SELECT "+sessionColumns+" FROM session WHERE cookie_hash = $1", cookieHash))
+	if errors.Is(err, db.ErrNotFound) {
+		tx.Absent()
+		return nil, ErrNoSession
+	}
+	return s, err
+}
+
+func sessionsOfAccount(ctx context.Context, tx *db.Tx, accountID string, now time.Time) ([]Session, error) {
+	rows, err := tx.Rows(ctx, "SELECT "+sessionColumns+" FROM session WHERE account = $1 AND expires_at > $2 ORDER BY seen_at DESC, id",
+		accountID, db.Millis(now))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }()
+	var sessions []Session
+	for rows.Next() {
+		s, err := scanSession(rows)
+		if err != nil {
+			return nil, err
+		}
+		sessions = append(sessions, *s)
+	}
+	return sessions, rows.Err()
+}
+
+func scanSession(row interface{ Scan(...any) error }) (*Session, error) {
 	var (
 		s                       Session
 		id                      []byte
 		amr                     string
 		authTime, seen, expires int64
+		agent, source           sql.NullString
 	)
-	err := tx.Row(ctx, `SELECT id, account, acr, amr, auth_time, seen_at, expires_at
-		FROM session WHERE cookie_hash = $1`, cookieHash).
-		Scan(&id, &s.AccountID, &s.ACR, &amr, &authTime, &seen, &expires)
-	if errors.Is(err, db.ErrNotFound) {
-		tx.Absent()
-		return nil, ErrNoSession
-	}
-	if err != nil {
+	if err := row.Scan(&id, &s.AccountID, &s.ACR, &amr, &authTime, &seen, &expires, &agent, &source); err != nil {
 		return nil, err
 	}
 	copy(s.ID[:], id)
@@ -58,6 +82,7 @@ func sessionByCookie(ctx context.Context, tx *db.Tx, cookieHash []byte) (*Sessio
 		return nil, fmt.Errorf("grant: amr of a session: %w", err)
 	}
 	s.AuthTime, s.SeenAt, s.ExpiresAt = db.Time(authTime), db.Time(seen), db.Time(expires)
+	s.Agent, s.Source = agent.String, source.String
 	return &s, nil
 }
 

@@ -60,6 +60,7 @@ func (g *Grants) RenewSession(ctx context.Context, tx *db.Tx, s *Session, how Si
 // signIn writes a sign-in into the session and makes its cookie value.
 func (g *Grants) signIn(s *Session, how SignIn) (cookie string) {
 	s.AuthTime, s.ACR, s.AMR = how.AuthTime, how.ACR, how.AMR
+	s.Agent, s.Source = how.Agent, how.Source
 	s.SeenAt = g.now()
 	s.ExpiresAt = g.sessionEnd(s, s.SeenAt)
 	return secret.Token(cookiePrefix)
@@ -90,6 +91,12 @@ func (g *Grants) LoadSession(ctx context.Context, tx *db.Tx, cookie string) (*Se
 	}
 	s.Ref = who.Ref
 	return s, nil
+}
+
+// ListSessions are the sessions of a person that have not run out, the one seen last
+// first.
+func (g *Grants) ListSessions(ctx context.Context, tx *db.Tx, accountID string) ([]Session, error) {
+	return sessionsOfAccount(ctx, tx, accountID, g.now())
 }
 
 // TouchSession moves the idle limit of a session that was just used. It writes

@@ -22,6 +22,12 @@ type accountView struct {
 	Email    string
 	Notice   web.Message
 	Consents []consentRow
+	Action   string
+	CSRF     string // of the forms that change the account
+	Sessions []sessionRow
+	Others   bool // there are sessions elsewhere
+	Data     string
+	Delete   string
 	Security string
 	Withdraw string
 	Logout   string
@@ -59,17 +65,34 @@ func (d *Door) accountPage(w http.ResponseWriter, r *http.Request) (answer, erro
 		return answer{}, err
 	}
 	browser := d.Pages.Browser(w, r)
+	sessions, err := d.sessionRows(r.Context(), session)
+	if err != nil {
+		return answer{}, err
+	}
 	consents, err := d.consents(r, session, browser, web.Language(r, locales))
 	if err != nil {
 		return answer{}, err
+	}
+	notice := d.withdrawn(r.URL.Query().Get("withdrawn"), consents, web.Language(r, locales))
+	if done, ok := accountNotices[r.URL.Query().Get("done")]; ok {
+		notice = done
 	}
 	return answer{page: &web.Page{
 		Name: "account", UILocales: locales, CSRF: browser.Token(logoutPurpose(session)),
 		Data: accountView{
 			Name: who.Profile.Name, Email: who.Email, Consents: consents, Security: securityPath, Withdraw: withdrawPath, Logout: logoutPath,
-			Notice: d.withdrawn(r.URL.Query().Get("withdrawn"), consents, web.Language(r, locales)),
+			Action: accountPath, CSRF: browser.Token(accountPurpose(session)), Sessions: sessions, Others: len(sessions) > 1,
+			Data: dataPath, Delete: deletePath, Notice: notice,
 		},
 	}}, nil
+}
+
+// accountNotices are what may have been done, as the address of the page tells it.
+var accountNotices = map[string]web.Message{
+	"name":     web.Say("account.done-name"),
+	"bad-name": web.Say("problem.name"),
+	"session":  web.Say("account.done-session"),
+	"others":   web.Say("account.done-others"),
 }
 
 func (d *Door) consents(r *http.Request, session *grant.Session, browser web.Browser, language string) ([]consentRow, error) {

@@ -20,6 +20,7 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	cdplog "github.com/chromedp/cdproto/log"
 	"github.com/chromedp/chromedp"
+	"github.com/pquerna/otp/totp"
 )
 
 // chromium is a real browser in front of a real server, and the clients it is
@@ -210,15 +211,18 @@ func (c *chromium) wantCode(how string) {
 func TestInChromium(t *testing.T) {
 	t.Parallel()
 	c := startChromium(t)
-	c.run(c.ask("shop.web", "openid profile"), see("signin-form"), click("signup-link"),
-		see("signup-form"), typed("name", "Chie"), typed("email", "chie@example.test"), typed("password", "four quiet herons wading"),
+	c.run(c.ask("shop.web", "openid profile"), see("signin-form"), click("signup-link"), see("signup-form"))
+	c.keep("signup")
+	c.run(typed("name", "Chie"), typed("email", "chie@example.test"), typed("password", "four quiet herons wading"),
 		click("submit"))
 	c.wantCode("GET /shop/cb")
 
 	c.run(c.ask("games.web", "openid"))
 	c.wantCode("GET /games/cb")
 
-	c.run(c.ask("blog.web", "openid items.read"), see("consent-form"), click("allow"))
+	c.run(c.ask("blog.web", "openid items.read"), see("consent-form"))
+	c.keep("consent")
+	c.run(click("allow"))
 	c.wantCode("GET /blog/cb")
 	c.run(c.ask("blog.web", "openid items.read", "prompt", "consent"), see("consent-form"), click("deny"))
 	if values := c.wantAnswer("GET /blog/cb"); values.Get("error") != "access_denied" {
@@ -229,15 +233,21 @@ func TestInChromium(t *testing.T) {
 	c.wantCode("POST /shop/cb") // sent on by the page's one script
 
 	c.run(chromedp.Navigate(c.issuer+"/account"), see("account-consents"))
+	c.keep("account")
 	list := c.text("#account-consents")
 	if !strings.Contains(list, "Blog") || !strings.Contains(list, "See items (Market)") {
 		t.Errorf("account page lists %q", list)
 	}
 	c.run(chromedp.Click(chromedp.CSS(`[id="withdraw-blog.web"]`)), see("notice"))
 
-	c.run(chromedp.Navigate(c.issuer+"/oauth2/logout"), see("logout-form"), click("logout-confirm"), see("signed-out"))
+	c.run(chromedp.Navigate(c.issuer+"/oauth2/logout"), see("logout-form"))
+	c.keep("logout")
+	c.run(click("logout-confirm"), see("signed-out"))
+	c.keep("signed-out")
 	c.run(c.ask("games.web", "openid"), see("signin-form"), typed("email", "chie@example.test"), typed("password", "not this one at all"),
-		click("submit"), see("problem"), typed("password", "four quiet herons wading"), click("submit"))
+		click("submit"), see("problem"))
+	c.keep("signin-problem")
+	c.run(typed("password", "four quiet herons wading"), click("submit"))
 	c.wantCode("GET /games/cb")
 
 	// The name of the client is markup; its page must show it, not run it.
@@ -268,6 +278,37 @@ func TestDetailsInChromium(t *testing.T) {
 	c.keep("consent-details")
 	c.run(click("allow"))
 	c.wantCode("GET /blog/cb")
+}
+
+// TestAccountInChromium: an authenticator app is set up, used, and the account deleted.
+func TestAccountInChromium(t *testing.T) {
+	t.Parallel()
+	c := startChromium(t)
+	c.run(chromedp.Navigate(c.issuer+"/account/security"), see("signin-form"), typed("email", "aiko@example.test"), typed("password", password),
+		click("submit"), see("app-setup"), chromedp.Click(chromedp.CSS("#app-setup summary")), see("app-form"))
+	c.keep("security-app")
+	code := func() string {
+		text, err := totp.GenerateCode(strings.ReplaceAll(c.text("#app-secret"), "-", ""), c.b.clock.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text
+	}
+	c.run(typed("code", code()), click("add-app"), see("make-codes"), click("make-codes"), see("new-codes"))
+	c.keep("security-codes")
+	recovery := c.text("#new-codes li code")
+	c.run(chromedp.Navigate(c.issuer+"/oauth2/logout"), see("logout-form"), click("logout-confirm"), see("signed-out"))
+	c.run(c.ask("shop.web", "openid"), see("signin-form"), typed("email", "aiko@example.test"), typed("password", password), click("submit"), see("code-form"))
+	c.keep("verify-code")
+	c.run(typed("code", recovery), click("submit"))
+	c.wantCode("GET /shop/cb")
+	c.run(chromedp.Navigate(c.issuer+"/account"), see("delete-link"), click("delete-link"), see("delete-form"))
+	c.keep("delete")
+	c.run(typed("email", "aiko@example.test"), click("delete"), see("deleted"))
+	c.keep("deleted")
+	if refused := c.refused.all(); len(refused) > 0 {
+		t.Errorf("the browser refused: %q", refused)
+	}
 }
 
 // TestInChromiumWithoutJavaScript: every page works, the form_post page by its

@@ -44,11 +44,12 @@ const (
 	deviceCookie  = "device"
 )
 
-// answer is what a handler wants sent: exactly one of the three.
+// answer is what a handler wants sent: exactly one of the four.
 type answer struct {
 	page     *web.Page
 	location string    // where to go on, by status 303 (RFC 9700 §4.12)
 	formPost *formPost // an authorization response in a form
+	download []byte    // JSON to be kept as a file
 }
 
 type formPost struct {
@@ -72,6 +73,9 @@ func (d *Door) serve(w http.ResponseWriter, r *http.Request, handle func(http.Re
 		d.Pages.Write(w, r, *a.page)
 	case a.formPost != nil:
 		d.Pages.WriteFormPost(w, r, a.formPost.target, a.formPost.fields)
+	case a.download != nil:
+		w.Header().Set("Content-Disposition", `attachment; filename="account.json"`)
+		web.WriteRawJSON(w, http.StatusOK, a.download)
 	default:
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("Location", a.location)

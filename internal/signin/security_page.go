@@ -1,10 +1,12 @@
 package signin
 
 import (
+	"context"
 	"encoding/base64"
 	"errors"
 	"html/template"
 	"net/http"
+	"net/url"
 	"slices"
 	"time"
 
@@ -13,6 +15,7 @@ import (
 	"github.com/sekisho-id/sekisho/internal/account"
 	"github.com/sekisho-id/sekisho/internal/db"
 	"github.com/sekisho-id/sekisho/internal/grant"
+	"github.com/sekisho-id/sekisho/internal/outbox"
 	"github.com/sekisho-id/sekisho/internal/web"
 	"github.com/sekisho-id/sekisho/oauth"
 )
@@ -60,7 +63,7 @@ type appSetup struct {
 func (d *Door) SecurityPage(w http.ResponseWriter, r *http.Request) { d.serve(w, r, d.securityPage) }
 
 func (d *Door) securityPage(w http.ResponseWriter, r *http.Request) (answer, error) {
-	session, again, err := d.freshSession(w, r)
+	session, again, err := d.freshSession(w, r, securityPath)
 	if err != nil || session == nil {
 		return again, err
 	}
@@ -75,17 +78,19 @@ var securityNotices = map[string]web.Message{
 	"app-added":        web.Say("security.done-app-added"),
 	"app-removed":      web.Say("security.done-app-removed"),
 	"password-removed": web.Say("security.done-password-removed"),
+	"password-changed": web.Say("security.done-password-changed"),
+	"password-added":   web.Say("security.done-password-added"),
 }
 
 // freshSession is the session of a person who has just proved who they are, as strongly
 // as they can: who sits down at another's browser, or has stolen a password, must not
-// change how its owner signs in. Anybody else is sent to sign in; session is nil then.
-func (d *Door) freshSession(w http.ResponseWriter, r *http.Request) (session *grant.Session, again answer, err error) {
+// change how its owner signs in. Anybody else is sent to sign in, and back from there; session is nil then.
+func (d *Door) freshSession(w http.ResponseWriter, r *http.Request, back string) (session *grant.Session, again answer, err error) {
 	if session, err = d.session(r); err != nil {
 		return nil, answer{}, err
 	}
 	age := int64(freshFor / time.Second)
-	request := &Request{Return: securityPath, MaxAge: &age}
+	request := &Request{Return: back, MaxAge: &age}
 	if session != nil {
 		var methods account.Methods
 		err := d.DB.Read(r.Context(), func(tx *db.Tx) (err error) {
@@ -170,7 +175,7 @@ func securityPurpose(session *grant.Session) string { return "security\x00" + se
 func (d *Door) Security(w http.ResponseWriter, r *http.Request) { d.serve(w, r, d.security) }
 
 func (d *Door) security(w http.ResponseWriter, r *http.Request) (answer, error) {
-	values, err := d.readForm(w, r, "do", "passkey", "id", "name", "sealed", "code")
+	values, err := d.readForm(w, r, "do", "passkey", "id", "name", "sealed", "code", "old", "new")
 	if err != nil {
 		return answer{}, err
 	}
@@ -181,7 +186,7 @@ func (d *Door) security(w http.ResponseWriter, r *http.Request) (answer, error) 
 	if err := d.Pages.CheckPost(r, d.Pages.KnownBrowser(r), securityPurpose(held), values.Get(csrfField)); err != nil {
 		return answer{}, err
 	}
-	session, again, err := d.freshSession(w, r)
+	session, again, err := d.freshSession(w, r, securityPath)
 	if err != nil || session == nil {
 		return again, err
 	}
@@ -212,6 +217,10 @@ func (d *Door) security(w http.ResponseWriter, r *http.Request) (answer, error) 
 		proof = &how
 	case "remove app":
 		done, err = "app-removed", d.People.RemoveTOTP(ctx, id, from)
+	case "change password":
+		return d.changePassword(w, r, session, values)
+	case "add password":
+		done, err = "password-added", d.People.AddPassword(ctx, account.PasswordChange{AccountID: id, New: values.Get("new"), Origin: from})
 	case "remove password":
 		done, err = "password-removed", d.People.RemovePassword(ctx, id, from)
 	case "new codes":
@@ -223,13 +232,12 @@ func (d *Door) security(w http.ResponseWriter, r *http.Request) (answer, error) 
 	default:
 		return answer{}, oauth.Refuse(oauth.InvalidRequest, "There is no such change.")
 	}
+	if problem, status, ok := signUpProblem(w, err); ok {
+		return d.securityAgain(w, r, session, problem, status)
+	}
 	if problem, ok := securityProblem(err); ok {
 		web.Event(ctx).Set("cause", err.Error())
-		a, err := d.showSecurity(w, r, session, securityView{Problem: problem})
-		if err == nil {
-			a.page.Status = http.StatusUnprocessableEntity
-		}
-		return a, err
+		return d.securityAgain(w, r, session, problem, http.StatusUnprocessableEntity)
 	}
 	if err != nil {
 		return answer{}, err
@@ -242,10 +250,52 @@ func (d *Door) security(w http.ResponseWriter, r *http.Request) (answer, error) 
 	return answer{location: securityPath + "?done=" + done}, nil
 }
 
+func (d *Door) securityAgain(w http.ResponseWriter, r *http.Request, session *grant.Session, problem web.Message, status int) (answer, error) {
+	a, err := d.showSecurity(w, r, session, securityView{Problem: problem})
+	if err == nil {
+		a.page.Status = status
+	}
+	return a, err
+}
+
+// changePassword replaces the password, ends everything that the old one has made, and
+// signs the person in here again.
+func (d *Door) changePassword(w http.ResponseWriter, r *http.Request, session *grant.Session, values url.Values) (answer, error) {
+	err := d.People.ChangePassword(r.Context(), account.PasswordChange{
+		AccountID: session.AccountID, Old: values.Get("old"), New: values.Get("new"),
+		Device: d.Pages.Cookie(r, deviceCookie), Origin: d.origin(r, ""),
+		Also: func(ctx context.Context, tx *db.Tx) error {
+			return d.Grants.RevokeAccount(ctx, tx, session.AccountID, outbox.ByUser, "password changed")
+		},
+	})
+	if problem, status, ok := signUpProblem(w, err); ok {
+		if errors.Is(err, account.ErrCredentials) {
+			problem = web.Say("problem.old-password")
+		}
+		return d.securityAgain(w, r, session, problem, status)
+	}
+	if err != nil {
+		return answer{}, err
+	}
+	how := grant.SignIn{AuthTime: d.Now(), ACR: session.ACR, AMR: session.AMR}
+	how.Agent, how.Source = d.whence(r)
+	cookie := ""
+	err = d.DB.Update(r.Context(), func(tx *db.Tx) (err error) {
+		_, cookie, err = d.Grants.StartSession(r.Context(), tx, session.AccountID, how)
+		return err
+	})
+	if err != nil {
+		return answer{}, err
+	}
+	d.Pages.SetCookie(w, sessionCookie, cookie, 0)
+	return answer{location: securityPath + "?done=password-changed"}, nil
+}
+
 // proveNow notes in the session that the person has just used what was added, beside
 // the sign-in that had to be fresh: they need not use it again at once.
 func (d *Door) proveNow(w http.ResponseWriter, r *http.Request, session *grant.Session, how grant.SignIn) error {
 	cookie := ""
+	how.Agent, how.Source = d.whence(r)
 	err := d.DB.Update(r.Context(), func(tx *db.Tx) (err error) {
 		_, cookie, err = d.Grants.RenewSession(r.Context(), tx, session, how)
 		return err

@@ -188,6 +188,7 @@ func (d *Door) choose(w http.ResponseWriter, r *http.Request, f *flow) (answer, 
 // stays. Either way the cookie has a new value.
 func (d *Door) signedIn(w http.ResponseWriter, r *http.Request, f *flow, accountID string, how grant.SignIn) (answer, error) {
 	before, cookie := f.session, ""
+	how.Agent, how.Source = d.whence(r)
 	f.request.Proved = nil
 	err := d.save(r, f, func(tx *db.Tx) (err error) {
 		f.session, cookie, err = d.replaceSession(r, tx, before, accountID, how)

@@ -171,11 +171,20 @@ type fields struct {
 	Passkey, NewPasskey, Methods, Security                                                           string
 	None, MayDrop, App, Password                                                                     bool
 	PasskeyName                                                                                      web.Message
+	Sessions                                                                                         []session
+	Others                                                                                           bool
+	Data, Delete                                                                                     string
 	Passkeys                                                                                         []passkey
 	Setup                                                                                            *setup
 	RecoveryCodes                                                                                    int
 	NewCodes                                                                                         []string
 	Since, CSRF, ClientID, SignIn                                                                    string
+}
+
+type session struct {
+	ID, Source, Since, Seen string
+	Device                  web.Message
+	Here                    bool
 }
 
 type passkey struct {
@@ -211,6 +220,7 @@ func everywhere(s string) fields {
 	f.Passkey, f.NewPasskey, f.Methods, f.Security, f.None, f.MayDrop, f.Password = s, s, s, s, true, true, true
 	f.Passkeys, f.Setup, f.NewCodes = []passkey{{s, s, s, s, true, true}}, &setup{"", s, s}, []string{s}
 	f.PasskeyName = web.Say("account.withdrawn", s)
+	f.Sessions, f.Others, f.Data, f.Delete = []session{{s, s, s, s, web.Say("account.device", s, s), false}}, true, s, s
 	f.Consents = []fields{f}
 	return f
 }
@@ -226,7 +236,7 @@ func FuzzPages(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		for _, name := range []string{"signin", "verify", "security", "signup", "consent", "account", "logout", "error", "signedout"} {
+		for _, name := range []string{"signin", "verify", "security", "delete", "deleted", "signup", "consent", "account", "logout", "error", "signedout"} {
 			for _, language := range web.Languages {
 				want, _ := shape(t, pages, name, language, "harmless")
 				got, addresses := shape(t, pages, name, language, "x"+text)
