@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/sekisho-id/sekisho/internal/app"
+	"github.com/sekisho-id/sekisho/internal/mail"
 )
 
 // serveCommand runs the authorization server.
@@ -31,6 +32,10 @@ type serveCommand struct {
 	MTLSListen string `name:"mtls-listen" env:"SEKISHO_MTLS_LISTEN" placeholder:"ADDRESS" help:"TLS listener for them, with the certificate of --tls-cert."`
 	MTLSHeader string `name:"mtls-header" env:"SEKISHO_MTLS_HEADER" placeholder:"NAME" help:"Header in which a proxy of --trust-proxy hands their certificates on, at every request to --mtls-url, as in Client-Cert."`
 	ClientCA   string `name:"client-ca" env:"SEKISHO_CLIENT_CA" placeholder:"FILE" help:"Authorities (PEM) whose certificates clients with tls_client_auth present."`
+
+	MailServer       string `env:"SEKISHO_MAIL_SERVER" placeholder:"URL" help:"Mail server for letters to people: smtp://user@mail.example:587 (STARTTLS) or smtps://. Default: none are sent, and a forgotten password is for operators."`
+	MailFrom         string `env:"SEKISHO_MAIL_FROM" placeholder:"ADDRESS" help:"Who the letters are from, as in Market <no-reply@market.example>."`
+	MailPasswordFile string `env:"SEKISHO_MAIL_PASSWORD_FILE" placeholder:"FILE" help:"File with the password of the user of --mail-server."`
 
 	EventNetworks []string `env:"SEKISHO_EVENT_NETWORKS" placeholder:"NETWORK" help:"Private networks where receivers of events may be that belong to the group, for example 10.1.0.0/16. Third parties reach public addresses only."`
 	OTLP          string   `name:"otlp" env:"OTEL_EXPORTER_OTLP_ENDPOINT" placeholder:"URL" help:"OpenTelemetry collector (OTLP over HTTP) for traces, for example http://localhost:4318. Default: no traces."`
@@ -53,6 +58,9 @@ func (c serveCommand) Run(ctx context.Context, term terminal) (err error) {
 	if config.MTLS.Roots, err = authorities(c.ClientCA); err != nil {
 		return fmt.Errorf("--client-ca: %w", err)
 	}
+	if config.Mail, err = c.mail(); err != nil {
+		return err
+	}
 	config.RequireSynchronous = c.RequireSynchronous
 	config.GroupFile, config.Version = c.Group, version()
 	config.Listen, config.OpsListen = c.Listen, c.OpsListen
@@ -60,6 +68,20 @@ func (c serveCommand) Run(ctx context.Context, term terminal) (err error) {
 	config.TLSCert, config.TLSKey = c.TLSCert, c.TLSKey
 	defer spendMemory(ctx)()
 	return serve(ctx, config)
+}
+
+// mail is the mail server of the flags.
+func (c serveCommand) mail() (mail.Server, error) {
+	server := mail.Server{URL: c.MailServer, From: c.MailFrom}
+	if c.MailPasswordFile == "" {
+		return server, nil
+	}
+	text, err := os.ReadFile(c.MailPasswordFile)
+	if err != nil {
+		return server, fmt.Errorf("--mail-password-file: %w", err)
+	}
+	server.Password = strings.TrimRight(string(text), "\r\n")
+	return server, nil
 }
 
 // authorities reads a file of certificates in PEM; nil for none.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/sekisho-id/sekisho/internal/audit"
 	"github.com/sekisho-id/sekisho/internal/db"
+	"github.com/sekisho-id/sekisho/internal/mail"
 	"github.com/sekisho-id/sekisho/oauth"
 )
 
@@ -154,6 +155,9 @@ func (p *People) passwordChanged(ctx context.Context, tx *db.Tx, a *Account, fro
 		}
 	}
 	tx.Changed(topic)
+	if _, err := tx.Exec(ctx, "DELETE FROM account_link WHERE account_id = $1 AND kind = $2", a.ID, string(mail.Recover)); err != nil {
+		return err
+	}
 	err := p.tell(ctx, tx, oauth.EventCredentialChange, a.Ref, from, map[string]any{
 		"credential_type": "password", "change_type": "update", // CAEP 1.0 §3.3
 		"reason_admin": map[string]string{"en": "password changed"}, // CAEP Interoperability Profile 1.0 §3.2

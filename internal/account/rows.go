@@ -208,7 +208,7 @@ func deleteAccount(ctx context.Context, tx *db.Tx, id string) (who Ref, ok bool,
 	if _, err := tx.Exec(ctx, "DELETE FROM account_identifier WHERE account_id = $1", id); err != nil {
 		return who, false, err
 	}
-	for _, table := range []string{"password", "passkey", "totp", "recovery_code"} {
+	for _, table := range []string{"password", "passkey", "totp", "recovery_code", "account_link"} {
 		if _, err := tx.Exec(ctx, "DELETE FROM "+table+" WHERE account_id = $1", id); err != nil {
 			return who, false, err
 		}

@@ -18,6 +18,7 @@ const (
 	countName    = "name"    // attempts on a name that nobody has
 	countDevice  = "device"  // attempts on a person from one known device
 	countSource  = "source"  // failures of one network
+	countMail    = "mail"    // letters to an address, whether it has an account or not
 	countCode    = "code"    // one-time codes of a person who has given the password
 )
 
@@ -164,6 +165,7 @@ const sweepBatch = 500
 func (p *People) Sweep(ctx context.Context) error {
 	for _, statement := range []string{
 		"DELETE FROM throttle WHERE (kind, subject) IN (SELECT kind, subject FROM throttle WHERE expires_at <= $1 LIMIT $2)",
+		"DELETE FROM account_link WHERE hash IN (SELECT hash FROM account_link WHERE expires_at <= $1 LIMIT $2)",
 		"DELETE FROM used_challenge WHERE id IN (SELECT id FROM used_challenge WHERE expires_at <= $1 LIMIT $2)",
 	} {
 		if err := p.sweep(ctx, statement); err != nil {

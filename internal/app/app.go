@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	"github.com/sekisho-id/sekisho/internal/courier"
+	"github.com/sekisho-id/sekisho/internal/mail"
 	"github.com/sekisho-id/sekisho/internal/mint"
 	"github.com/sekisho-id/sekisho/internal/pairwise"
 	"github.com/sekisho-id/sekisho/internal/registration"
@@ -38,6 +39,7 @@ type App struct {
 	subjects     *subjects.Door
 	registration *registration.Door
 	pages        *web.Pages
+	post         *mail.Post // nil: no letters are sent
 }
 
 // underWayEach is how many requests a core may have under way. It answers from some
@@ -96,7 +98,14 @@ func (a *App) build(ctx context.Context) error {
 	if a.pages, err = web.OpenPages(a.issuer, a.Keys.Secret("csrf"), a.groupName); err != nil {
 		return err
 	}
+	if c.Mail.URL != "" {
+		a.post, err = mail.New(mail.Config{DB: a.DB, Key: a.Keys.Secret("mail"), Send: c.Mail.Send, Logger: c.Logger, Now: c.Now})
+		if err != nil {
+			return err
+		}
+	}
 	a.signin = signin.New(signin.Config{
+		Post:   a.post,
 		Issuer: a.issuer, DB: a.DB, Registry: a.Registry, People: a.People, Grants: a.Grants, Mint: a.Mint,
 		Pages: a.pages, Audit: a.Audit, TrustProxy: c.TrustProxy, Now: c.Now,
 	})

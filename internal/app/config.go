@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/sekisho-id/sekisho/internal/db"
+	"github.com/sekisho-id/sekisho/internal/mail"
 	"github.com/sekisho-id/sekisho/internal/secret"
 )
 
@@ -39,9 +40,10 @@ type Config struct {
 
 	Passwords secret.HasherConfig // what hashing a password costs
 
-	OTLP    string // base URL of an OTLP/HTTP collector of traces; empty: no traces
-	Version string // of this program, for metrics and traces
-	Dev     bool   // makes missing secrets itself, beside the database, and says so
+	Mail    mail.Server // that takes letters to people; without a URL none are sent
+	OTLP    string      // base URL of an OTLP/HTTP collector of traces; empty: no traces
+	Version string      // of this program, for metrics and traces
+	Dev     bool        // makes missing secrets itself, beside the database, and says so
 
 	DrainFor time.Duration // how long running requests may finish at shutdown; default 20 s
 	Logger   *slog.Logger
@@ -131,6 +133,11 @@ func (c Config) Validate() error {
 		fault("--tls-cert and --tls-key go together")
 	}
 	c.MTLS.check(c, fault)
+	if c.Mail.URL != "" {
+		if err := c.Mail.Check(); err != nil {
+			fault("--mail-server: %w", err)
+		}
+	}
 	return errors.Join(faults...)
 }
 

@@ -71,12 +71,20 @@ func (a *App) routes() map[string]http.HandlerFunc {
 		"GET /account":            a.signin.AccountPage,
 		"GET /account/security":   a.signin.SecurityPage,
 		"POST /account/security":  a.signin.Security,
-		"POST /account":           a.signin.ChangeAccount,
-		"GET /account/data":       a.signin.AccountData,
-		"GET /account/delete":     a.signin.DeletePage,
-		"POST /account/delete":    a.signin.Delete,
-		"POST /account/withdraw":  a.signin.Withdraw,
-		"/":                       a.signin.NotFound,
+		"GET /recover":            a.signin.RecoverPage,
+		"POST /recover":           a.signin.Recover,
+		"GET /recover/{token}":    a.signin.ChoosePasswordPage,
+		"POST /recover/{token}":   a.signin.ChoosePassword,
+
+		"GET /confirm-email/{token}":  a.signin.ConfirmEmailPage,
+		"POST /confirm-email/{token}": a.signin.ConfirmEmail,
+
+		"POST /account":          a.signin.ChangeAccount,
+		"GET /account/data":      a.signin.AccountData,
+		"GET /account/delete":    a.signin.DeletePage,
+		"POST /account/delete":   a.signin.Delete,
+		"POST /account/withdraw": a.signin.Withdraw,
+		"/":                      a.signin.NotFound,
 	}
 }
 

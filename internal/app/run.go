@@ -157,6 +157,9 @@ func (a *App) backgroundWork(ctx context.Context) *errgroup.Group {
 	group.Go(func() error { return a.DB.Follow(ctx) })
 	group.Go(func() error { return a.Audit.Run(ctx) })
 	group.Go(func() error { return a.Courier.Run(ctx) })
+	if a.post != nil {
+		group.Go(func() error { return a.post.Run(ctx) })
+	}
 	group.Go(func() error { a.every(ctx, maintainEvery, "turn signing keys", a.Keys.Maintain); return nil })
 	group.Go(func() error { a.every(ctx, sweepEvery, "delete expired grants", a.Grants.Sweep); return nil })
 	group.Go(func() error { a.every(ctx, sweepEvery, "delete expired sign-in requests", a.signin.Sweep); return nil })

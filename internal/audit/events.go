@@ -47,6 +47,7 @@ const (
 
 	CredentialChanged Event = "credential.changed" // a passkey, an authenticator app, recovery codes, a password removed
 	SecondFactor      Event = "signin.second_factor"
+	LetterWritten     Event = "letter.written" // a link that is sent by mail
 
 	EventsPublished Event = "events.published"
 	EventsRefused   Event = "events.refused"

@@ -47,6 +47,7 @@ var linked = map[string]map[string]string{
 		"github.com/santhosh-tekuri/jsonschema/v6":                        "schemas of authorization details",
 		"github.com/sethvargo/go-retry":                                   "of goose",
 		"github.com/tinylib/msgp":                                         "of webauthn",
+		"github.com/wneessen/go-mail":                                     "letters to a mail server",
 		"github.com/x448/float16":                                         "of webauthn",
 		"go.opentelemetry.io/auto/sdk":                                    "of otel",
 		"go.opentelemetry.io/otel":                                        "trace context, attributes",

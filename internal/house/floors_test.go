@@ -32,6 +32,7 @@ var floors = map[string]int{
 	"internal/audit":  2,
 	"internal/web":    2,
 	"internal/outbox": 2,
+	"internal/mail":   2,
 
 	"internal/db":         1,
 	"internal/secret":     1,

@@ -122,6 +122,8 @@ func (d *Door) changeAccount(w http.ResponseWriter, r *http.Request) (answer, er
 	switch values.Get("do") {
 	case "name":
 		done, err = "name", d.rename(ctx, session, values.Get("name"), d.origin(r, ""))
+	case "confirm e-mail":
+		done, err = "letter", d.askToConfirm(r, session.AccountID)
 	case "end session":
 		done, err = "session", d.endOneOf(ctx, session, func(s *grant.Session) bool { return sessionName(s) == values.Get("session") })
 	case "end others":

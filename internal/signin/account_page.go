@@ -18,19 +18,20 @@ const (
 
 // accountView is what the account page shows.
 type accountView struct {
-	Name     string
-	Email    string
-	Notice   web.Message
-	Consents []consentRow
-	Action   string
-	CSRF     string // of the forms that change the account
-	Sessions []sessionRow
-	Others   bool // there are sessions elsewhere
-	Data     string
-	Delete   string
-	Security string
-	Withdraw string
-	Logout   string
+	Name       string
+	Email      string
+	Notice     web.Message
+	Consents   []consentRow
+	Action     string
+	CSRF       string // of the forms that change the account
+	Sessions   []sessionRow
+	Unverified bool // the address, and a letter can be sent
+	Others     bool // there are sessions elsewhere
+	Data       string
+	Delete     string
+	Security   string
+	Withdraw   string
+	Logout     string
 }
 
 type consentRow struct {
@@ -82,7 +83,8 @@ func (d *Door) accountPage(w http.ResponseWriter, r *http.Request) (answer, erro
 		Data: accountView{
 			Name: who.Profile.Name, Email: who.Email, Consents: consents, Security: securityPath, Withdraw: withdrawPath, Logout: logoutPath,
 			Action: accountPath, CSRF: browser.Token(accountPurpose(session)), Sessions: sessions, Others: len(sessions) > 1,
-			Data: dataPath, Delete: deletePath, Notice: notice,
+			Unverified: d.Post != nil && !who.EmailVerified,
+			Data:       dataPath, Delete: deletePath, Notice: notice,
 		},
 	}}, nil
 }
@@ -93,6 +95,7 @@ var accountNotices = map[string]web.Message{
 	"bad-name": web.Say("problem.name"),
 	"session":  web.Say("account.done-session"),
 	"others":   web.Say("account.done-others"),
+	"letter":   web.Say("account.done-letter"),
 }
 
 func (d *Door) consents(r *http.Request, session *grant.Session, browser web.Browser, language string) ([]consentRow, error) {

@@ -317,3 +317,17 @@ func (w *browser) authorizePost(pairs ...string) answer {
 	}
 	return w.post("/oauth2/authorize", values)
 }
+
+// href is where a link on a page leads.
+func (w *browser) href(a answer, id string) string {
+	w.b.t.Helper()
+	root, err := html.Parse(strings.NewReader(a.body))
+	if err != nil {
+		w.b.t.Fatal(err)
+	}
+	node := byID(root, id)
+	if node == nil {
+		w.b.t.Fatalf("status %d, and the page has no #%s:\n%s", a.status, id, a.body)
+	}
+	return attr(node, "href")
+}

@@ -12,13 +12,14 @@ import (
 	"github.com/sekisho-id/sekisho/internal/audit"
 	"github.com/sekisho-id/sekisho/internal/db"
 	"github.com/sekisho-id/sekisho/internal/grant"
+	"github.com/sekisho-id/sekisho/internal/mail"
 	"github.com/sekisho-id/sekisho/internal/mint"
 	"github.com/sekisho-id/sekisho/internal/registry"
 	"github.com/sekisho-id/sekisho/internal/web"
 	"github.com/sekisho-id/sekisho/oauth"
 )
 
-// Config is what the door needs. All fields but TrustProxy are required.
+// Config is what the door needs. All fields but TrustProxy and Post are required.
 type Config struct {
 	Issuer     string
 	DB         *db.DB
@@ -28,6 +29,7 @@ type Config struct {
 	Mint       *mint.Mint
 	Pages      *web.Pages
 	Audit      *audit.Log
+	Post       *mail.Post     // nil: no letters are sent, and nothing that needs them is offered
 	TrustProxy []netip.Prefix // peers whose X-Forwarded-For is believed
 	Now        func() time.Time
 }

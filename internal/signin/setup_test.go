@@ -16,6 +16,7 @@ import (
 	"github.com/sekisho-id/sekisho/internal/dbtest"
 	"github.com/sekisho-id/sekisho/internal/grant"
 	"github.com/sekisho-id/sekisho/internal/keyring"
+	"github.com/sekisho-id/sekisho/internal/mail"
 	"github.com/sekisho-id/sekisho/internal/mint"
 	"github.com/sekisho-id/sekisho/internal/pairwise"
 	"github.com/sekisho-id/sekisho/internal/registry"
@@ -46,6 +47,8 @@ type bundle struct {
 	door     *signin.Door
 	handler  http.Handler
 	clock    *clocktest.Clock
+	post     *mail.Post
+	letters  []mail.Outgoing
 }
 
 // seeded is a database with keys, group and two people.
@@ -132,7 +135,15 @@ func (b *bundle) open(ctx context.Context, path string, replace []string) (err e
 	if err != nil {
 		return err
 	}
+	b.post, err = mail.New(mail.Config{
+		DB: b.database, Key: keys.Secret("mail"), Now: b.clock.Now, Logger: slog.New(slog.DiscardHandler),
+		Send: func(_ context.Context, o mail.Outgoing) error { b.letters = append(b.letters, o); return nil },
+	})
+	if err != nil {
+		return err
+	}
 	b.door = signin.New(signin.Config{
+		Post:   b.post,
 		Issuer: b.issuer, DB: b.database, Registry: b.registry, People: b.people, Grants: b.grants, Mint: b.mint,
 		Pages: pages, Audit: b.audit, Now: b.clock.Now,
 	})
@@ -147,6 +158,12 @@ func (b *bundle) routes(pages *web.Pages) http.Handler {
 	mux.HandleFunc("POST /signin/{request}", b.door.SignIn)
 	mux.HandleFunc("GET /verify/{request}", b.door.VerifyPage)
 	mux.HandleFunc("POST /verify/{request}", b.door.Verify)
+	mux.HandleFunc("GET /recover", b.door.RecoverPage)
+	mux.HandleFunc("POST /recover", b.door.Recover)
+	mux.HandleFunc("GET /recover/{token}", b.door.ChoosePasswordPage)
+	mux.HandleFunc("POST /recover/{token}", b.door.ChoosePassword)
+	mux.HandleFunc("GET /confirm-email/{token}", b.door.ConfirmEmailPage)
+	mux.HandleFunc("POST /confirm-email/{token}", b.door.ConfirmEmail)
 	mux.HandleFunc("POST /account", b.door.ChangeAccount)
 	mux.HandleFunc("GET /account/data", b.door.AccountData)
 	mux.HandleFunc("GET /account/delete", b.door.DeletePage)

@@ -22,6 +22,7 @@ type signInView struct {
 	Client         string // where the person goes on to; empty for the account page
 	Email          string
 	Current        string // the account that can be chosen without a password
+	Recover        string // where a forgotten password is replaced; empty where no letters are sent
 	Passkey        string // options for the browser; empty where it has none for this server
 	Reauthenticate bool   // the person is signed in and must prove it again
 	Problem        web.Message
@@ -49,6 +50,9 @@ func (d *Door) showSignIn(r *http.Request, f *flow, at step, problem web.Message
 	view := signInView{
 		Action: "/signin/" + url.PathEscape(f.handle), SignUp: "/signup/" + url.PathEscape(f.handle),
 		Client: f.clientName(r), Email: typed, Problem: problem,
+	}
+	if d.Post != nil {
+		view.Recover = recoverPath
 	}
 	if d.People.TakesPasskeys() {
 		view.Passkey = d.People.PasskeyOptions(signInPurpose(f), nil)

@@ -66,6 +66,9 @@ func (d *Door) signUp(w http.ResponseWriter, r *http.Request) (answer, error) {
 		a.page.Status = status
 		return a, nil
 	}
+	if err := d.askToConfirm(r, made.ID); err != nil {
+		return answer{}, err
+	}
 	return d.signedIn(w, r, f, made.ID, byPassword(d.Now()))
 }
 

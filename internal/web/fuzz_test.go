@@ -173,6 +173,8 @@ type fields struct {
 	PasskeyName                                                                                      web.Message
 	Sessions                                                                                         []session
 	Others                                                                                           bool
+	Recover, Sent                                                                                    string
+	Unverified, Gone, Done                                                                           bool
 	Data, Delete                                                                                     string
 	Passkeys                                                                                         []passkey
 	Setup                                                                                            *setup
@@ -221,6 +223,7 @@ func everywhere(s string) fields {
 	f.Passkeys, f.Setup, f.NewCodes = []passkey{{s, s, s, s, true, true}}, &setup{"", s, s}, []string{s}
 	f.PasskeyName = web.Say("account.withdrawn", s)
 	f.Sessions, f.Others, f.Data, f.Delete = []session{{s, s, s, s, web.Say("account.device", s, s), false}}, true, s, s
+	f.Recover, f.Unverified = s, true
 	f.Consents = []fields{f}
 	return f
 }
@@ -236,7 +239,7 @@ func FuzzPages(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		for _, name := range []string{"signin", "verify", "security", "delete", "deleted", "signup", "consent", "account", "logout", "error", "signedout"} {
+		for _, name := range []string{"signin", "verify", "security", "delete", "deleted", "recover", "choosepassword", "confirmemail", "signup", "consent", "account", "logout", "error", "signedout"} {
 			for _, language := range web.Languages {
 				want, _ := shape(t, pages, name, language, "harmless")
 				got, addresses := shape(t, pages, name, language, "x"+text)
