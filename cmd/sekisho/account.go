@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -13,13 +14,18 @@ import (
 	"github.com/sekisho-id/sekisho/internal/account"
 	"github.com/sekisho-id/sekisho/internal/app"
 	"github.com/sekisho-id/sekisho/internal/db"
+	"github.com/sekisho-id/sekisho/internal/grant"
+	"github.com/sekisho-id/sekisho/internal/outbox"
 )
 
 // accountCommand is what an operator can do to accounts. None of it shows a
 // password, a handle or a PPID.
 type accountCommand struct {
 	Add     accountAdd     `cmd:"" help:"Add an account; the password is read from standard input."`
-	Show    accountShow    `cmd:"" help:"Show an account."`
+	Show    accountShow    `cmd:"" help:"Show an account: its state, how it signs in, and where it is signed in."`
+	SignOut accountSignOut `cmd:"" help:"End all sessions of an account, and what they gave."`
+	Recover accountRecover `cmd:"" help:"Write a letter by which the person chooses a new password. The server must send mail."`
+	Unlock  accountUnlock  `cmd:"" help:"Remove the authenticator app and its recovery codes of somebody who has lost them."`
 	Disable accountDisable `cmd:"" help:"Disable an account: it can do nothing, its sessions and tokens end."`
 	Enable  accountEnable  `cmd:"" help:"Enable a disabled account."`
 	Delete  accountDelete  `cmd:"" help:"Delete an account for ever. Its ids name nobody from then on."`
@@ -86,9 +92,101 @@ func (c accountShow) Run(ctx context.Context, term terminal) error {
 		if err != nil {
 			return err
 		}
+		methods, sessions, err := c.have(ctx, rooms, found.ID)
+		if err != nil {
+			return err
+		}
 		_, err = fmt.Fprintf(term.out, "account          %s\ne-mail           %s (verified: %t)\nstate            %s\ncreated          %s\npassword changed %s\n",
 			found.ID, found.Email, found.EmailVerified, found.State,
 			found.CreatedAt.Format(timeLayout), found.PasswordChangedAt.Format(timeLayout))
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(term.out, "password         %t\nauthenticator    %t (%d recovery codes left)\n", methods.Password, methods.TOTP, methods.RecoveryCodes)
+		for _, k := range methods.Passkeys {
+			if err == nil {
+				_, err = fmt.Fprintf(term.out, "passkey          %q since %s%s\n", k.Name, k.CreatedAt.Format(timeLayout), map[bool]string{true: ", refused: there may be a copy"}[k.Suspect])
+			}
+		}
+		for i := range sessions {
+			if s := &sessions[i]; err == nil {
+				_, err = fmt.Fprintf(term.out, "session          since %s, last seen %s, %s, from %s, %q\n",
+					s.AuthTime.Format(timeLayout), s.SeenAt.Format(timeLayout), s.ACR, cmp.Or(s.Source, "an unknown address"), s.Agent)
+			}
+		}
+		return err
+	})
+}
+
+// have is how an account signs in, and where it is signed in.
+func (f accountFlags) have(ctx context.Context, rooms *app.Rooms, id string) (methods account.Methods, sessions []grant.Session, err error) {
+	err = rooms.DB.Read(ctx, func(tx *db.Tx) error {
+		if methods, err = rooms.People.Methods(ctx, tx, id); err != nil {
+			return err
+		}
+		sessions, err = rooms.Grants.ListSessions(ctx, tx, id)
+		return err
+	})
+	return methods, sessions, err
+}
+
+type accountSignOut struct {
+	accountFlags
+}
+
+func (c accountSignOut) Run(ctx context.Context, term terminal) error {
+	return withRooms(ctx, c.installation, term, func(rooms *app.Rooms) error {
+		found, err := c.find(ctx, rooms)
+		if err != nil {
+			return err
+		}
+		err = rooms.DB.Update(ctx, func(tx *db.Tx) error {
+			return rooms.Grants.RevokeAccount(ctx, tx, found.ID, outbox.ByAdmin, "signed out by an operator")
+		})
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintln(term.out, "its sessions and tokens have ended; the person signs in again")
+		return err
+	})
+}
+
+type accountRecover struct {
+	accountFlags
+	Language string `default:"en" enum:"en,ja" help:"Language of the letter (${enum})."`
+}
+
+func (c accountRecover) Run(ctx context.Context, term terminal) error {
+	return withRooms(ctx, c.installation, term, func(rooms *app.Rooms) error {
+		found, err := c.find(ctx, rooms)
+		if err != nil {
+			return err
+		}
+		if err := rooms.SendRecovery(ctx, found.Email, c.Language, operator()); err != nil {
+			return err
+		}
+		_, err = fmt.Fprintln(term.out, "the letter is in the queue; a server with --mail-server sends it. Its link works for 15 minutes and is shown nowhere")
+		return err
+	})
+}
+
+type accountUnlock struct {
+	accountFlags
+}
+
+func (c accountUnlock) Run(ctx context.Context, term terminal) error {
+	return withRooms(ctx, c.installation, term, func(rooms *app.Rooms) error {
+		found, err := c.find(ctx, rooms)
+		if err != nil {
+			return err
+		}
+		switch err := rooms.People.RemoveTOTP(ctx, found.ID, account.Origin{By: operator()}); {
+		case errors.Is(err, account.ErrUnknown):
+			return fmt.Errorf("%s has no authenticator app", found.Email)
+		case err != nil:
+			return err
+		}
+		_, err = fmt.Fprintln(term.out, "removed; the password alone signs the person in now. Be sure that it was they who asked")
 		return err
 	})
 }

@@ -1,12 +1,14 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/sekisho-id/sekisho/internal/account"
@@ -15,6 +17,7 @@ import (
 	"github.com/sekisho-id/sekisho/internal/db"
 	"github.com/sekisho-id/sekisho/internal/grant"
 	"github.com/sekisho-id/sekisho/internal/keyring"
+	"github.com/sekisho-id/sekisho/internal/mail"
 	"github.com/sekisho-id/sekisho/internal/outbox"
 	"github.com/sekisho-id/sekisho/internal/pairwise"
 	"github.com/sekisho-id/sekisho/internal/registry"
@@ -162,6 +165,20 @@ func (r *Rooms) DeleteAccount(ctx context.Context, id, by string) error {
 		}
 		return r.People.Delete(ctx, tx, id, from)
 	})
+}
+
+// SendRecovery writes a letter by which a person chooses another password, for an
+// operator, who never sees its link.
+func (r *Rooms) SendRecovery(ctx context.Context, email, language, by string) error {
+	post, err := mail.New(mail.Config{DB: r.DB, Key: r.Keys.Secret("mail"), Logger: r.config.Logger, Now: r.config.Now})
+	if err != nil {
+		return err
+	}
+	group := r.Registry.Current()
+	return r.People.SendRecovery(ctx, email, account.Mailing{
+		Post: post, Language: language, Group: cmp.Or(group.Name.In(language), strings.TrimPrefix(group.Issuer, "https://")),
+		Link: func(token string) string { return group.Issuer + signin.RecoverPath + token },
+	}, account.Origin{By: by})
 }
 
 // origin is that of a change which ends what clients hold of a person, with who

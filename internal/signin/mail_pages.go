@@ -15,6 +15,10 @@ import (
 
 const (
 	recoverPath = "/recover"
+
+	// RecoverPath is before the token in the link of a recovery.
+	RecoverPath = recoverPath + "/"
+
 	confirmPath = "/confirm-email/"
 )
 
@@ -79,7 +83,7 @@ func (d *Door) recoverAccount(w http.ResponseWriter, r *http.Request) (answer, e
 		return answer{}, err
 	}
 	email := values.Get("email")
-	err = d.People.SendRecovery(r.Context(), email, d.mailing(r, recoverPath+"/"), d.origin(r, ""))
+	err = d.People.SendRecovery(r.Context(), email, d.mailing(r, RecoverPath), d.origin(r, ""))
 	if problem, status, ok := signInProblem(w, err); ok {
 		a := d.showRecover(w, r, recoverView{Email: email, Problem: problem})
 		a.page.Status = status
@@ -122,7 +126,7 @@ func choosePurpose(token string) string { return "choose password\x00" + token }
 
 func (d *Door) showChoose(w http.ResponseWriter, r *http.Request, view choosePasswordView) answer {
 	token := r.PathValue("token")
-	view.Action, view.Recover, view.Account = recoverPath+"/"+url.PathEscape(token), recoverPath, accountPath
+	view.Action, view.Recover, view.Account = RecoverPath+url.PathEscape(token), recoverPath, accountPath
 	page := &web.Page{Name: "choosepassword", CSRF: d.Pages.Browser(w, r).Token(choosePurpose(token)), Data: view}
 	if view.Gone {
 		page.Status = http.StatusGone
@@ -148,7 +152,7 @@ func (d *Door) choosePassword(w http.ResponseWriter, r *http.Request) (answer, e
 	if err := d.Pages.CheckPost(r, d.Pages.KnownBrowser(r), choosePurpose(token), values.Get(csrfField)); err != nil {
 		return answer{}, err
 	}
-	err = d.People.Recover(r.Context(), token, values.Get("new"), d.mailing(r, recoverPath+"/"), d.origin(r, ""),
+	err = d.People.Recover(r.Context(), token, values.Get("new"), d.mailing(r, RecoverPath), d.origin(r, ""),
 		func(ctx context.Context, tx *db.Tx, accountID string) error {
 			return d.Grants.RevokeAccount(ctx, tx, accountID, outbox.ByUser, "password changed")
 		})
