@@ -68,6 +68,7 @@ var outside = map[string][]string{
 	"internal/dbtest":         {"internal/db"},
 	"internal/postgrestest":   {},
 	"internal/tracetest":      {},
+	"internal/passkeytest":    {},
 	"internal/walk":           {}, // tests alone, which see everything
 	"e2e":                     {},
 	"faultlab":                {"oauth", "internal/app", "internal/account", "internal/audit", "internal/db", "internal/outbox", "internal/secret", "internal/postgrestest", "faultlab/load"}, // prepares and reads the database as an operator does
