@@ -95,7 +95,7 @@ func (a *App) build(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if a.pages, err = web.OpenPages(a.issuer, a.Keys.Secret("csrf"), a.groupName); err != nil {
+	if a.pages, err = web.OpenPages(a.issuer, a.Keys.Secret("csrf"), a.groupName, func() string { return a.Registry.Current().Theme }); err != nil {
 		return err
 	}
 	if c.Mail.URL != "" {

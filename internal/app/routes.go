@@ -30,6 +30,7 @@ func (a *App) documents() map[string]http.HandlerFunc {
 		"GET /.well-known/ssf-configuration":          a.Courier.Metadata,
 		"GET /oauth2/jwks":                            a.token.JWKS,
 		"GET /assets/{name}":                          a.pages.Asset,
+		"GET /theme/{name}":                           a.pages.Theme,
 	}
 }
 

@@ -38,6 +38,7 @@ func build(group *Group, sectors map[string]Sector, registered []Registered) (*S
 		return s, nil
 	}
 	s.Name, s.Issuer, s.self.Audience = group.Name, group.Issuer, group.Issuer
+	s.Theme = group.Theme.Name()
 	b := &builder{group: group, sectors: sectors, registered: registered, snapshot: s}
 	b.addResource(s.self)
 	for _, name := range sortedKeys(group.Subsystems) {
@@ -98,6 +99,7 @@ func (b *builder) addSubsystem(name string) error {
 		DisplayName: declared.Name,
 		Scenario:    declared.Scenario,
 		Sector:      sector,
+		Theme:       declared.Theme.Name(),
 		Identity:    declared.Identity,
 	}
 	if declared.Resource != nil {

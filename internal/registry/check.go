@@ -58,6 +58,7 @@ func (c checker) checkIssuer() {
 		c.value("issuer", "is missing", "write `issuer: https://id.example.com`, the address people and clients reach this server at")
 		return
 	}
+	c.checkTheme("theme", c.group.Theme)
 	if what, hint := issuerFault(c.group.Issuer); what != "" {
 		c.value("issuer", quote(c.group.Issuer)+" "+what, hint)
 	}
@@ -75,6 +76,7 @@ func (c checker) checkSubsystem(name string) {
 		return
 	}
 	c.checkText(path+".name", subsystem.Name)
+	c.checkTheme(path+".theme", subsystem.Theme)
 	c.checkIdentity(path, subsystem)
 	if !c.checkScenario(path, name, subsystem) {
 		return

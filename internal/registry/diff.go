@@ -59,6 +59,9 @@ func (d differ) diffGroup() {
 	if d.old.Name != d.new.Name {
 		d.other("group", "The group is called %s (was %s).", words(d.new.Name), words(d.old.Name))
 	}
+	if was, is := d.old.Theme.Name(), d.new.Theme.Name(); was != is {
+		d.other("group", "The pages are in %s (were in %s).", d.new.Theme.words(), d.old.Theme.words())
+	}
 }
 
 func (d differ) diffSubsystem(name string) {
@@ -123,6 +126,9 @@ func (d differ) diffTraits(name string, before, after *GroupSubsystem) {
 	}
 	if before.Name != after.Name {
 		d.other(name, "%s is called %s (was %s).", name, words(after.Name), words(before.Name))
+	}
+	if was, is := before.Theme.Name(), after.Theme.Name(); was != is {
+		d.other(name, "The pages on which people sign in to %s are in %s (were in %s).", name, after.Theme.words(), before.Theme.words())
 	}
 }
 

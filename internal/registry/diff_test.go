@@ -75,6 +75,10 @@ var planTests = []struct {
 	{"people sign in more strongly to a client", []string{
 		"      web: { redirect_uris: [https://market.example/callback]", "      web: { acr: aal2, redirect_uris: [https://market.example/callback]",
 	}},
+	{"the pages get colours", []string{
+		"issuer: https://id.market.example\n", "issuer: https://id.market.example\ntheme: { accent: \"#8c2f39\", accent_dark: \"#f2a3ab\" }\n",
+		"    scenario: backend\n", "    scenario: backend\n    theme: { accent: \"#1d6b4f\", accent_dark: \"#7fd1b0\" }\n",
+	}},
 	{"the issuer moves", []string{"https://id.market.example", "https://login.market.example"}},
 	{"the group is renamed", []string{"name: { en: Market Group, ja: マーケットグループ }", "name: The group"}},
 	{"a client is added", []string{

@@ -13,6 +13,7 @@ import (
 // and what a Snapshot is built from. Lists that are sets are sorted.
 type Group struct {
 	Name       Text                       `json:"name,omitzero" jsonschema:"description=What people call the group. It stands on the sign-in page."`
+	Theme      *Theme                     `json:"theme,omitempty" jsonschema:"description=Colours of the pages."`
 	Issuer     string                     `json:"issuer" jsonschema:"description=The https origin of the authorization server: no path and no slash at the end. Plain http on a loopback address only."`
 	Subsystems map[string]*GroupSubsystem `json:"subsystems" jsonschema:"description=The member systems by name: small letters\\, digits and hyphens\\, at most 40."`
 	Calls      []GroupCall                `json:"calls,omitempty" jsonschema:"description=Who may call whom. What is not listed cannot be called."`
@@ -24,6 +25,7 @@ type Group struct {
 type GroupSubsystem struct {
 	Scenario Scenario                `json:"scenario" jsonschema:"enum=app,enum=backend,enum=service,enum=third_party,description=How it takes part: app (first-party app or site)\\, backend (outside the protected area; calls in)\\, service (inside; calls and is called)\\, third_party (another company's)."`
 	Name     Text                    `json:"name,omitzero" jsonschema:"description=What people call it."`
+	Theme    *Theme                  `json:"theme,omitempty" jsonschema:"description=Colours of the pages on which people sign in to it. Default: those of the group."`
 	Sector   string                  `json:"sector,omitempty" jsonschema:"description=Only after a rename: the old name\\, so that people keep their identifiers there."`
 	Identity []string                `json:"identity,omitempty" jsonschema:"enum=profile,enum=email,enum=phone,enum=address,description=Identity scopes its clients may ask for beside openid and offline_access."`
 	Resource *GroupResource          `json:"resource,omitempty" jsonschema:"description=Its API. Services only."`

@@ -27,6 +27,7 @@ type Subsystem struct {
 	Sector      Sector
 	Resource    *Resource // nil unless Scenario is Service and it has an API
 	Clients     []*Client // by id
+	Theme       string    // Name of the colours of its pages; empty for those of the group
 	Identity    []string  // the identity scopes its clients may ask for, beside openid and offline_access
 }
 
@@ -94,6 +95,7 @@ type Snapshot struct {
 	Revision int64  // of the document it was built from; 0 while no group was applied
 	Realm    string // random id of this installation, immutable
 	Name     Text   // of the group
+	Theme    string // Name of the colours of the pages; empty for the usual ones
 	Issuer   string // empty while no group was applied
 
 	self       *Resource

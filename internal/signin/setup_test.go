@@ -131,7 +131,7 @@ func (b *bundle) open(ctx context.Context, path string, replace []string) (err e
 	if err != nil {
 		return err
 	}
-	pages, err := web.OpenPages(b.issuer, keys.Secret("csrf"), func(language string) string { return b.registry.Current().Name.In(language) })
+	pages, err := web.OpenPages(b.issuer, keys.Secret("csrf"), func(language string) string { return b.registry.Current().Name.In(language) }, func() string { return b.registry.Current().Theme })
 	if err != nil {
 		return err
 	}
@@ -158,6 +158,7 @@ func (b *bundle) routes(pages *web.Pages) http.Handler {
 	mux.HandleFunc("POST /signin/{request}", b.door.SignIn)
 	mux.HandleFunc("GET /verify/{request}", b.door.VerifyPage)
 	mux.HandleFunc("POST /verify/{request}", b.door.Verify)
+	mux.HandleFunc("GET /theme/{name}", pages.Theme)
 	mux.HandleFunc("GET /recover", b.door.RecoverPage)
 	mux.HandleFunc("POST /recover", b.door.Recover)
 	mux.HandleFunc("GET /recover/{token}", b.door.ChoosePasswordPage)

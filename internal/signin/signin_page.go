@@ -85,6 +85,9 @@ func (d *Door) showSignIn(r *http.Request, f *flow, at step, problem web.Message
 // client's redirect URI is among its targets.
 func (f *flow) page(name, purpose string, data any) *web.Page {
 	page := &web.Page{Name: name, UILocales: f.request.UILocales, CSRF: f.browser.Token(purpose), Data: data}
+	if f.client != nil {
+		page.Theme = f.client.Subsystem.Theme
+	}
 	if f.client != nil && !f.request.byForm() {
 		page.FormTargets = []string{f.request.RedirectURI}
 	}

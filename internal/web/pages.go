@@ -2,6 +2,7 @@ package web
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"embed"
 	"encoding/base64"
@@ -28,6 +29,7 @@ type Pages struct {
 	origin      string // of the issuer
 	host        string // of the issuer, shown at the foot of a page
 	group       func(language string) string
+	theme       func() string
 	key         []byte // makes form tokens
 	crossOrigin *http.CrossOriginProtection
 	assets      map[string]asset
@@ -36,8 +38,9 @@ type Pages struct {
 
 // OpenPages loads the embedded pages. Key makes the form tokens; it is the same
 // on every replica. Group names the group of companies in a language, for the
-// head of each page; where it is empty the issuer's host stands there.
-func OpenPages(issuer string, key []byte, group func(language string) string) (*Pages, error) {
+// head of each page; where it is empty the issuer's host stands there. Theme names the
+// colours of pages that have none of their own, as in 2f5aa8-8db1f2; empty for the usual ones.
+func OpenPages(issuer string, key []byte, group func(language string) string, theme func() string) (*Pages, error) {
 	u, err := url.Parse(issuer)
 	if err != nil || u.Host == "" {
 		return nil, fmt.Errorf("issuer %q is no URL", issuer)
@@ -51,7 +54,7 @@ func OpenPages(issuer string, key []byte, group func(language string) string) (*
 		return nil, err
 	}
 	return &Pages{
-		https: u.Scheme == "https", origin: u.Scheme + "://" + u.Host, host: u.Host, group: group,
+		https: u.Scheme == "https", origin: u.Scheme + "://" + u.Host, host: u.Host, group: group, theme: theme,
 		key: key, crossOrigin: http.NewCrossOriginProtection(), assets: assets, templates: templates,
 	}, nil
 }
@@ -90,12 +93,14 @@ type Page struct {
 	UILocales   string   // languages the client asked for, before the browser's own
 	FormTargets []string // redirect URIs whose origin a form's answer may lead to
 	CSRF        string   // token of the page's forms
+	Theme       string   // its colours; empty for those of the group
 	Data        any      // what the page's template shows
 }
 
 // view is what a template sees.
 type view struct {
 	Group  string
+	Theme  string
 	Host   string
 	CSRF   string
 	Script template.JS
@@ -127,7 +132,7 @@ func (p *Pages) render(r *http.Request, page Page) ([]byte, error) {
 	}
 	var body bytes.Buffer
 	err := p.templates[lang][page.Name].Execute(&body, view{
-		Group: group, Host: p.host, CSRF: page.CSRF, Script: submitScript, Data: page.Data,
+		Group: group, Theme: cmp.Or(page.Theme, p.theme()), Host: p.host, CSRF: page.CSRF, Script: submitScript, Data: page.Data,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("page %s: %w", page.Name, err)

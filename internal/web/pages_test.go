@@ -11,7 +11,7 @@ import (
 
 func open(t testing.TB, issuer string) *web.Pages {
 	t.Helper()
-	pages, err := web.OpenPages(issuer, []byte("a key of the test"), func(string) string { return "" })
+	pages, err := web.OpenPages(issuer, []byte("a key of the test"), func(string) string { return "" }, func() string { return "" })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +115,7 @@ func TestCheckPost(t *testing.T) {
 			}
 		}
 	}
-	if _, err := web.OpenPages("no url", nil, nil); err == nil {
+	if _, err := web.OpenPages("no url", nil, nil, nil); err == nil {
 		t.Error("an issuer that is no URL is accepted")
 	}
 }
