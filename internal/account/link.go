@@ -73,11 +73,15 @@ func (p *People) sendLink(ctx context.Context, m Mailing, kind mail.Kind, life t
 		if refused, err = (counter{countMail, string(kind) + " " + name.subject}).take(ctx, tx, p.Now()); err != nil || refused != nil || who == nil {
 			return err
 		}
-		if err := putLink(ctx, tx, secret.Hash(token), kind, who, p.now().Add(life)); err != nil {
+		to := who.Email
+		if kind == mail.Move {
+			to = address
+		}
+		if err := putLink(ctx, tx, secret.Hash(token), kind, who.ID, to, p.now().Add(life)); err != nil {
 			return err
 		}
 		err = m.Post.Append(ctx, tx, mail.Letter{
-			To: who.Email, Kind: kind, Language: m.Language, Group: m.Group, Link: m.Link(token), Minutes: int(life / time.Minute),
+			To: to, Kind: kind, Language: m.Language, Group: m.Group, Link: m.Link(token), Minutes: int(life / time.Minute),
 		})
 		if err != nil {
 			return err
@@ -118,6 +122,72 @@ func (p *People) VerifyEmail(ctx context.Context, token string, from Origin) (wh
 		return p.record(ctx, tx, audit.AccountChanged, from, who, "")
 	})
 	return who, err
+}
+
+// SendMove writes a letter to an address that a person wants to have in place of theirs.
+// ErrEmailInvalid says that it is none. Whether it has an account shows nowhere: one that
+// has gets no letter.
+func (p *People) SendMove(ctx context.Context, accountID, email string, m Mailing, from Origin) error {
+	if _, ok := normaliseEmail(email); !ok || len(spelling(email)) > maxIdentifier {
+		return ErrEmailInvalid
+	}
+	return p.sendLink(ctx, m, mail.Move, recoverLife, from, func(tx *db.Tx) (*Account, string, error) {
+		switch _, err := p.ByEmail(ctx, tx, email); {
+		case err == nil:
+			return nil, email, nil
+		case !errors.Is(err, ErrUnknown):
+			return nil, email, err
+		}
+		who, err := p.ByID(ctx, tx, accountID)
+		return who, spelling(email), err
+	})
+}
+
+// MoveEmail takes the link of such a letter: its address takes the place of the one there
+// was, which is told. Links that were sent there before are worth nothing. ErrLink if it
+// is not good, or somebody else has the address by now.
+func (p *People) MoveEmail(ctx context.Context, token string, m Mailing, from Origin) (who *Account, err error) {
+	err = p.DB.Update(ctx, func(tx *db.Tx) error {
+		link, err := takeLink(ctx, tx, secret.Hash(token), mail.Move, p.Now())
+		if err != nil {
+			return err
+		}
+		before, err := p.ByID(ctx, tx, link.accountID)
+		if err != nil || !before.Active() {
+			return errors.Join(ErrLink, err)
+		}
+		moved, err := moveIdentifier(ctx, tx, link.accountID, link.email, p.now())
+		if err != nil {
+			return err
+		}
+		if !moved {
+			return ErrLink
+		}
+		if _, err := tx.Exec(ctx, "DELETE FROM account_link WHERE account_id = $1", link.accountID); err != nil {
+			return err
+		}
+		if err := m.Post.Append(ctx, tx, mail.Letter{To: before.Email, Kind: mail.Moved, Language: m.Language, Group: m.Group}); err != nil {
+			return err
+		}
+		if who, err = p.ByID(ctx, tx, link.accountID); err != nil {
+			return err
+		}
+		err = p.tell(ctx, tx, oauth.EventTokenClaimsChange, who.Ref, from, map[string]any{"claims": []string{"email", "email_verified"}})
+		if err != nil {
+			return err
+		}
+		return p.record(ctx, tx, audit.AccountChanged, from, who, "")
+	})
+	return who, err
+}
+
+// moveIdentifier puts an address in the place of an account's; false if somebody has it.
+func moveIdentifier(ctx context.Context, tx *db.Tx, accountID, email string, now time.Time) (bool, error) {
+	value, _ := normaliseEmail(email)
+	n, err := tx.Exec(ctx, `UPDATE account_identifier SET value = $1, spelling = $2, verified_at = $3
+		WHERE kind = $4 AND account_id = $5 AND NOT EXISTS (SELECT 1 FROM account_identifier WHERE kind = $4 AND value = $1)`,
+		value, email, db.Millis(now), kindEmail, accountID)
+	return n == 1, err
 }
 
 // CheckRecovery says whether the link of a recovery is good, and takes nothing.
@@ -188,11 +258,10 @@ type linkRow struct {
 }
 
 // putLink keeps a link; one of the kind that the person had before is worth nothing.
-func putLink(ctx context.Context, tx *db.Tx, hash []byte, kind mail.Kind, who *Account, expires time.Time) error {
-	email, _ := normaliseEmail(who.Email)
+func putLink(ctx context.Context, tx *db.Tx, hash []byte, kind mail.Kind, accountID, email string, expires time.Time) error {
 	_, err := tx.Exec(ctx, `INSERT INTO account_link (hash, kind, account_id, email, expires_at) VALUES ($1, $2, $3, $4, $5)
 		ON CONFLICT (account_id, kind) DO UPDATE SET hash = excluded.hash, email = excluded.email, expires_at = excluded.expires_at`,
-		hash, string(kind), who.ID, email, db.Millis(expires))
+		hash, string(kind), accountID, email, db.Millis(expires))
 	return err
 }
 
@@ -218,7 +287,8 @@ func scanLink(row *sql.Row) (l linkRow, err error) {
 // verifyIdentifier notes that an address is the person's; false if it is not theirs any
 // more.
 func verifyIdentifier(ctx context.Context, tx *db.Tx, accountID, email string, now time.Time) (bool, error) {
+	value, _ := normaliseEmail(email)
 	n, err := tx.Exec(ctx, "UPDATE account_identifier SET verified_at = $1 WHERE kind = $2 AND value = $3 AND account_id = $4",
-		db.Millis(now), kindEmail, email, accountID)
+		db.Millis(now), kindEmail, value, accountID)
 	return n == 1, err
 }

@@ -18,6 +18,8 @@ const (
 	Verify  Kind = "verify"  // is this address yours?
 	Recover Kind = "recover" // choose another password
 	Changed Kind = "changed" // the password was changed
+	Move    Kind = "move"    // is this new address yours?
+	Moved   Kind = "moved"   // another address has taken the place of this one
 )
 
 // Letter is one letter to one person.

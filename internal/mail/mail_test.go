@@ -310,16 +310,17 @@ func TestRun(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	var group sync.WaitGroup
 	group.Go(func() { _ = b.Run(ctx) })
-	for _, kind := range []mail.Kind{mail.Verify, mail.Recover, mail.Changed} {
+	for _, kind := range []mail.Kind{mail.Verify, mail.Recover, mail.Changed, mail.Move, mail.Moved} {
 		for _, language := range []string{"en", "ja", "de"} {
 			l := letter
 			l.Kind, l.Language = kind, language
-			if kind == mail.Changed {
+			tells := kind == mail.Changed || kind == mail.Moved // and asks for nothing
+			if tells {
 				l.Link = ""
 			}
 			b.write(l)
 			text := <-done
-			if strings.Contains(text, "{") || strings.Contains(text, letter.Link) != (kind != mail.Changed) || !strings.Contains(text, "マーケット") {
+			if strings.Contains(text, "{") || strings.Contains(text, letter.Link) == tells || !strings.Contains(text, "マーケット") {
 				t.Errorf("%s in %s says %s", kind, language, text)
 			}
 		}

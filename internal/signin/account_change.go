@@ -104,7 +104,7 @@ func (d *Door) ChangeAccount(w http.ResponseWriter, r *http.Request) {
 }
 
 func (d *Door) changeAccount(w http.ResponseWriter, r *http.Request) (answer, error) {
-	values, err := d.readForm(w, r, "do", "name", "session")
+	values, err := d.readForm(w, r, "do", "name", "session", "email")
 	if err != nil {
 		return answer{}, err
 	}
@@ -122,6 +122,8 @@ func (d *Door) changeAccount(w http.ResponseWriter, r *http.Request) (answer, er
 	switch values.Get("do") {
 	case "name":
 		done, err = "name", d.rename(ctx, session, values.Get("name"), d.origin(r, ""))
+	case "move e-mail":
+		return d.moveEmail(w, r, values.Get("email"))
 	case "confirm e-mail":
 		done, err = "letter", d.askToConfirm(r, session.AccountID)
 	case "end session":
@@ -135,6 +137,30 @@ func (d *Door) changeAccount(w http.ResponseWriter, r *http.Request) (answer, er
 	switch {
 	case errors.As(err, &profile):
 		done = "bad-name"
+	case err != nil:
+		return answer{}, err
+	}
+	return answer{location: accountPath + "?done=" + done}, nil
+}
+
+// moveEmail has a letter written to another address of a person who has just proved who
+// they are.
+func (d *Door) moveEmail(w http.ResponseWriter, r *http.Request, email string) (answer, error) {
+	if err := d.withoutMail(); err != nil {
+		return answer{}, err
+	}
+	session, again, err := d.freshSession(w, r, accountPath)
+	if err != nil || session == nil {
+		return again, err
+	}
+	done := "letter"
+	err = d.People.SendMove(r.Context(), session.AccountID, email, d.mailing(r, confirmPath), d.origin(r, ""))
+	var throttled *account.ThrottledError
+	switch {
+	case errors.Is(err, account.ErrEmailInvalid):
+		done = "bad-email"
+	case errors.As(err, &throttled):
+		done = "letters"
 	case err != nil:
 		return answer{}, err
 	}

@@ -26,6 +26,7 @@ type accountView struct {
 	CSRF       string // of the forms that change the account
 	Sessions   []sessionRow
 	Unverified bool // the address, and a letter can be sent
+	Letters    bool
 	Others     bool // there are sessions elsewhere
 	Data       string
 	Delete     string
@@ -83,8 +84,8 @@ func (d *Door) accountPage(w http.ResponseWriter, r *http.Request) (answer, erro
 		Data: accountView{
 			Name: who.Profile.Name, Email: who.Email, Consents: consents, Security: securityPath, Withdraw: withdrawPath, Logout: logoutPath,
 			Action: accountPath, CSRF: browser.Token(accountPurpose(session)), Sessions: sessions, Others: len(sessions) > 1,
-			Unverified: d.Post != nil && !who.EmailVerified,
-			Data:       dataPath, Delete: deletePath, Notice: notice,
+			Letters: d.Post != nil, Unverified: d.Post != nil && !who.EmailVerified,
+			Data: dataPath, Delete: deletePath, Notice: notice,
 		},
 	}}, nil
 }
@@ -96,6 +97,9 @@ var accountNotices = map[string]web.Message{
 	"session":  web.Say("account.done-session"),
 	"others":   web.Say("account.done-others"),
 	"letter":   web.Say("account.done-letter"),
+
+	"letters":   web.Say("account.done-letters"),
+	"bad-email": web.Say("problem.email"),
 }
 
 func (d *Door) consents(r *http.Request, session *grant.Session, browser web.Browser, language string) ([]consentRow, error) {

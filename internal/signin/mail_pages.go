@@ -215,6 +215,9 @@ func (d *Door) confirmEmail(w http.ResponseWriter, r *http.Request) (answer, err
 	}
 	who, err := d.People.VerifyEmail(r.Context(), token, d.origin(r, ""))
 	if errors.Is(err, account.ErrLink) {
+		who, err = d.People.MoveEmail(r.Context(), token, d.mailing(r, confirmPath), d.origin(r, ""))
+	}
+	if errors.Is(err, account.ErrLink) {
 		return d.showConfirm(w, r, confirmView{Gone: true}), nil
 	}
 	if err != nil {

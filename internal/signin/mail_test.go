@@ -185,3 +185,60 @@ func (b *bundle) disableAccount(email string) {
 		b.t.Fatal(err)
 	}
 }
+
+// TestAnotherAddress takes the place of a person's by a letter that reaches it, and never
+// tells whether it has an account.
+func TestAnotherAddress(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	w := b.browser()
+	page := w.signIn(w.get("/account"), "aiko")
+	recovering := b.browser()
+	wantPage(t, recovering.fill(recovering.get("/recover"), "recover-form", "email", "aiko@example.test"), "sent")
+	old := b.link("aiko@example.test")
+	taken := w.fill(page, "email-form", "email", "BEN@example.test")
+	if letters := b.mails(); len(letters) != 0 {
+		t.Errorf("who has the address got %+v", letters)
+	}
+	free := w.fill(page, "email-form", "email", "Aiko.Sato@example.test")
+	if text(taken, "notice") == "" || text(taken, "notice") != text(free, "notice") {
+		t.Errorf("the page tells %q of one address and %q of another", text(taken, "notice"), text(free, "notice"))
+	}
+	if bad := w.fill(page, "email-form", "email", "no address"); text(bad, "notice") == text(free, "notice") {
+		t.Error("what is no address was taken")
+	}
+	link := b.link("Aiko.Sato@example.test")
+	if who := b.account("aiko@example.test"); who.Email != "aiko@example.test" {
+		t.Fatal("the letter alone has changed the address")
+	}
+	other := b.browser()
+	confirm := other.get(link)
+	wantPage(t, other.fill(confirm, "confirm-form"), "confirmed")
+	if who := b.account("aiko.sato@EXAMPLE.test"); who.Email != "Aiko.Sato@example.test" || !who.EmailVerified {
+		t.Errorf("the account has %q, %t", who.Email, who.EmailVerified)
+	}
+	if letters := b.mails(); len(letters) != 1 || letters[0].To != "aiko@example.test" || !strings.Contains(letters[0].Subject, "address was changed") {
+		t.Errorf("the old address is told by %+v", letters)
+	}
+	wantPage(t, other.get(old), "gone") // a link that went to the old address (N7)
+	if again := other.fill(confirm, "confirm-form"); again.status != http.StatusGone {
+		t.Errorf("the link a second time: %d", again.status)
+	}
+	if a := other.signIn(other.authorize(), "aiko"); a.status != http.StatusUnprocessableEntity {
+		t.Errorf("signing in by the old address: %d", a.status)
+	}
+	wantCode(t, other.fill(other.authorize(), "signin-form", "email", "aiko.sato@example.test", "password", password), toShop)
+	// Only soon after signing in, and not where somebody has the address by now.
+	page = w.get("/account")
+	w.fill(page, "email-form", "email", "late@example.test")
+	link = b.link("late@example.test")
+	_, err := b.people.SignUp(t.Context(), account.NewAccount{Email: "late@example.test", Password: chosen})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if late := other.fill(other.get(link), "confirm-form"); late.status != http.StatusGone {
+		t.Errorf("an address that somebody has by now: %d", late.status)
+	}
+	b.clock.Advance(11 * time.Minute)
+	wantPage(t, w.fill(page, "email-form", "email", "x@example.test"), "signin-form")
+}

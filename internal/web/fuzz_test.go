@@ -174,7 +174,7 @@ type fields struct {
 	Sessions                                                                                         []session
 	Others                                                                                           bool
 	Recover, Sent                                                                                    string
-	Unverified, Gone, Done                                                                           bool
+	Unverified, Letters, Gone, Done                                                                  bool
 	Data, Delete                                                                                     string
 	Passkeys                                                                                         []passkey
 	Setup                                                                                            *setup
@@ -223,7 +223,7 @@ func everywhere(s string) fields {
 	f.Passkeys, f.Setup, f.NewCodes = []passkey{{s, s, s, s, true, true}}, &setup{"", s, s}, []string{s}
 	f.PasskeyName = web.Say("account.withdrawn", s)
 	f.Sessions, f.Others, f.Data, f.Delete = []session{{s, s, s, s, web.Say("account.device", s, s), false}}, true, s, s
-	f.Recover, f.Unverified = s, true
+	f.Recover, f.Unverified, f.Letters = s, true, true
 	f.Consents = []fields{f}
 	return f
 }
