@@ -104,15 +104,8 @@ func (d *Door) ChangeAccount(w http.ResponseWriter, r *http.Request) {
 }
 
 func (d *Door) changeAccount(w http.ResponseWriter, r *http.Request) (answer, error) {
-	values, err := d.readForm(w, r, "do", "name", "session", "email")
+	session, values, err := d.sessionForm(w, r, accountPurpose, "do", "name", "session", "email")
 	if err != nil {
-		return answer{}, err
-	}
-	session, err := d.session(r)
-	if err != nil {
-		return answer{}, err
-	}
-	if err := d.Pages.CheckPost(r, d.Pages.KnownBrowser(r), accountPurpose(session), values.Get(csrfField)); err != nil {
 		return answer{}, err
 	}
 	if session == nil {
@@ -327,15 +320,8 @@ func (d *Door) showDelete(w http.ResponseWriter, r *http.Request, session *grant
 func (d *Door) Delete(w http.ResponseWriter, r *http.Request) { d.serve(w, r, d.deleteAccount) }
 
 func (d *Door) deleteAccount(w http.ResponseWriter, r *http.Request) (answer, error) {
-	values, err := d.readForm(w, r, "email")
+	_, values, err := d.sessionForm(w, r, deletePurpose, "email")
 	if err != nil {
-		return answer{}, err
-	}
-	held, err := d.session(r)
-	if err != nil {
-		return answer{}, err
-	}
-	if err := d.Pages.CheckPost(r, d.Pages.KnownBrowser(r), deletePurpose(held), values.Get(csrfField)); err != nil {
 		return answer{}, err
 	}
 	session, again, err := d.freshSession(w, r, deletePath)

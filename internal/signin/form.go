@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"slices"
 
+	"github.com/sekisho-id/sekisho/internal/grant"
 	"github.com/sekisho-id/sekisho/internal/web"
 	"github.com/sekisho-id/sekisho/oauth"
 )
@@ -67,4 +68,17 @@ func signUpPurpose(f *flow) string { return "sign up\x00" + f.handle }
 // the group changes meanwhile, the person is asked again.
 func consentPurpose(f *flow) string {
 	return "consent\x00" + f.handle + "\x00" + sessionName(f.session) + "\x00" + f.request.ClientID + "\x00" + canonical(f.scopes)
+}
+
+// sessionForm reads a form that a page of the account was given for: no other site can
+// have made it, and it was made for who is signed in. session is nil if nobody is.
+func (d *Door) sessionForm(w http.ResponseWriter, r *http.Request, purpose func(*grant.Session) string, fields ...string) (session *grant.Session, values url.Values, err error) {
+	if values, err = d.readForm(w, r, fields...); err != nil {
+		return nil, nil, err
+	}
+	if session, err = d.session(r); err != nil {
+		return nil, nil, err
+	}
+	err = d.Pages.CheckPost(r, d.Pages.KnownBrowser(r), purpose(session), values.Get(csrfField))
+	return session, values, err
 }

@@ -112,15 +112,7 @@ func (d *Door) freshSession(w http.ResponseWriter, r *http.Request, back string)
 }
 
 func (d *Door) showSecurity(w http.ResponseWriter, r *http.Request, session *grant.Session, view securityView) (answer, error) {
-	var who *account.Account
-	var methods account.Methods
-	err := d.DB.Read(r.Context(), func(tx *db.Tx) (err error) {
-		if who, err = d.People.ByID(r.Context(), tx, session.AccountID); err != nil {
-			return err
-		}
-		methods, err = d.People.Methods(r.Context(), tx, session.AccountID)
-		return err
-	})
+	who, methods, err := d.personWithMethods(r.Context(), session.AccountID)
 	if err != nil {
 		return answer{}, err
 	}
@@ -175,15 +167,8 @@ func securityPurpose(session *grant.Session) string { return "security\x00" + se
 func (d *Door) Security(w http.ResponseWriter, r *http.Request) { d.serve(w, r, d.security) }
 
 func (d *Door) security(w http.ResponseWriter, r *http.Request) (answer, error) {
-	values, err := d.readForm(w, r, "do", "passkey", "id", "name", "sealed", "code", "old", "new")
+	_, values, err := d.sessionForm(w, r, securityPurpose, "do", "passkey", "id", "name", "sealed", "code", "old", "new")
 	if err != nil {
-		return answer{}, err
-	}
-	held, err := d.session(r)
-	if err != nil {
-		return answer{}, err
-	}
-	if err := d.Pages.CheckPost(r, d.Pages.KnownBrowser(r), securityPurpose(held), values.Get(csrfField)); err != nil {
 		return answer{}, err
 	}
 	session, again, err := d.freshSession(w, r, securityPath)

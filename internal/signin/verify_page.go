@@ -65,6 +65,15 @@ func (d *Door) whoVerifies(ctx context.Context, f *flow) (who *account.Account, 
 	} else if f.session != nil {
 		id = f.session.AccountID
 	}
+	who, methods, err = d.personWithMethods(ctx, id)
+	if errors.Is(err, account.ErrUnknown) {
+		err = errExpired
+	}
+	return who, methods, err
+}
+
+// personWithMethods is a person, and the ways in which they sign in.
+func (d *Door) personWithMethods(ctx context.Context, id string) (who *account.Account, methods account.Methods, err error) {
 	err = d.DB.Read(ctx, func(tx *db.Tx) error {
 		if who, err = d.People.ByID(ctx, tx, id); err != nil {
 			return err
@@ -72,9 +81,6 @@ func (d *Door) whoVerifies(ctx context.Context, f *flow) (who *account.Account, 
 		methods, err = d.People.Methods(ctx, tx, id)
 		return err
 	})
-	if errors.Is(err, account.ErrUnknown) {
-		err = errExpired
-	}
 	return who, methods, err
 }
 
