@@ -80,21 +80,32 @@ func (p *People) checkReplacement(ctx context.Context, c PasswordChange, a *Acco
 	return nil
 }
 
-// AddPassword gives a password to a person who has none. ErrCredentials says that there
-// is one, which only ChangePassword replaces.
-func (p *People) AddPassword(ctx context.Context, c PasswordChange) error {
-	var account *Account
-	err := p.DB.Read(ctx, func(tx *db.Tx) (err error) {
-		account, err = p.ByID(ctx, tx, c.AccountID)
+// newPassword is the hash of a password that its person, who is not asked for an old
+// one, may choose.
+func (p *People) newPassword(ctx context.Context, c PasswordChange) (who *Account, phc string, err error) {
+	err = p.DB.Read(ctx, func(tx *db.Tx) error {
+		who, err = p.ByID(ctx, tx, c.AccountID)
 		return err
 	})
 	if err != nil {
-		return err
+		return nil, "", err
 	}
-	if err := p.CheckNewPassword(ctx, c.New, personalWords(account.Email, &account.Profile)...); err != nil {
-		return err
+	phc, err = p.hashChosen(ctx, who, c.New)
+	return who, phc, err
+}
+
+// hashChosen is the hash of a password that the person may choose.
+func (p *People) hashChosen(ctx context.Context, who *Account, password string) (phc string, err error) {
+	if err := p.CheckNewPassword(ctx, password, personalWords(who.Email, &who.Profile)...); err != nil {
+		return "", err
 	}
-	phc, err := p.hash(ctx, c.New)
+	return p.hash(ctx, password)
+}
+
+// AddPassword gives a password to a person who has none. ErrCredentials says that there
+// is one, which only ChangePassword replaces.
+func (p *People) AddPassword(ctx context.Context, c PasswordChange) error {
+	_, phc, err := p.newPassword(ctx, c)
 	if err != nil {
 		return err
 	}
@@ -111,18 +122,7 @@ func (p *People) AddPassword(ctx context.Context, c PasswordChange) error {
 // lets attempts begin anew. It is for operators, who have made sure of the
 // person in another way.
 func (p *People) ResetPassword(ctx context.Context, c PasswordChange) error {
-	var account *Account
-	err := p.DB.Read(ctx, func(tx *db.Tx) (err error) {
-		account, err = p.ByID(ctx, tx, c.AccountID)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	if err := p.CheckNewPassword(ctx, c.New, personalWords(account.Email, &account.Profile)...); err != nil {
-		return err
-	}
-	phc, err := p.hash(ctx, c.New)
+	account, phc, err := p.newPassword(ctx, c)
 	if err != nil {
 		return err
 	}

@@ -101,18 +101,16 @@ func (p *People) sendLink(ctx context.Context, m Mailing, kind mail.Kind, life t
 // theirs. ErrLink if it is not good, or the address has changed since.
 func (p *People) VerifyEmail(ctx context.Context, token string, from Origin) (who *Account, err error) {
 	err = p.DB.Update(ctx, func(tx *db.Tx) error {
-		link, err := takeLink(ctx, tx, secret.Hash(token), mail.Verify, p.Now())
+		link, owner, err := p.useLink(ctx, tx, token, mail.Verify)
 		if err != nil {
 			return err
 		}
-		if who, err = p.ByID(ctx, tx, link.accountID); err != nil {
-			return errors.Join(ErrLink, err)
-		}
+		who = owner
 		verified, err := verifyIdentifier(ctx, tx, link.accountID, link.email, p.now())
 		if err != nil {
 			return err
 		}
-		if !verified || !who.Active() {
+		if !verified {
 			return ErrLink
 		}
 		err = p.tell(ctx, tx, oauth.EventTokenClaimsChange, who.Ref, from, map[string]any{"claims": []string{"email_verified"}})
@@ -148,13 +146,9 @@ func (p *People) SendMove(ctx context.Context, accountID, email string, m Mailin
 // is not good, or somebody else has the address by now.
 func (p *People) MoveEmail(ctx context.Context, token string, m Mailing, from Origin) (who *Account, err error) {
 	err = p.DB.Update(ctx, func(tx *db.Tx) error {
-		link, err := takeLink(ctx, tx, secret.Hash(token), mail.Move, p.Now())
+		link, before, err := p.useLink(ctx, tx, token, mail.Move)
 		if err != nil {
 			return err
-		}
-		before, err := p.ByID(ctx, tx, link.accountID)
-		if err != nil || !before.Active() {
-			return errors.Join(ErrLink, err)
 		}
 		moved, err := moveIdentifier(ctx, tx, link.accountID, link.email, p.now())
 		if err != nil {
@@ -218,21 +212,14 @@ func (p *People) Recover(ctx context.Context, token, password string, m Mailing,
 	if err != nil {
 		return err
 	}
-	if err := p.CheckNewPassword(ctx, password, personalWords(who.Email, &who.Profile)...); err != nil {
-		return err
-	}
-	phc, err := p.hash(ctx, password)
+	phc, err := p.hashChosen(ctx, who, password)
 	if err != nil {
 		return err
 	}
 	return p.DB.Update(ctx, func(tx *db.Tx) error {
-		link, err := takeLink(ctx, tx, secret.Hash(token), mail.Recover, p.Now())
+		link, who, err := p.useLink(ctx, tx, token, mail.Recover)
 		if err != nil {
 			return err
-		}
-		who, err := p.ByID(ctx, tx, link.accountID)
-		if err != nil || !who.Active() {
-			return errors.Join(ErrLink, err)
 		}
 		if err := putPassword(ctx, tx, who.ID, phc, p.now()); err != nil {
 			return err
@@ -249,6 +236,20 @@ func (p *People) Recover(ctx context.Context, token, password string, m Mailing,
 		}
 		return p.passwordChanged(ctx, tx, who, from, func(ctx context.Context, tx *db.Tx) error { return also(ctx, tx, who.ID) })
 	})
+}
+
+// useLink takes a link, with the person it was written to. ErrLink if they are gone, or
+// disabled; a database that fails is not the link's fault.
+func (p *People) useLink(ctx context.Context, tx *db.Tx, token string, kind mail.Kind) (link linkRow, who *Account, err error) {
+	link, err = takeLink(ctx, tx, secret.Hash(token), kind, p.Now())
+	if err != nil {
+		return link, nil, err
+	}
+	who, err = p.ByID(ctx, tx, link.accountID)
+	if errors.Is(err, ErrUnknown) || err == nil && !who.Active() {
+		err = ErrLink
+	}
+	return link, who, err
 }
 
 // linkRow is a row of account_link.
