@@ -20,6 +20,7 @@ demo: ## start the example group and open its page on http://localhost:4401
 pictures: ## pictures of every page, light and dark, of desktop and phone, into PICTURES=dist/pictures
 	@mkdir -p $(or $(PICTURES),dist/pictures)
 	SEKISHO_PICTURES=$(abspath $(or $(PICTURES),dist/pictures)) $(GO) test ./internal/signin -run Chromium -count 1
+	SEKISHO_PICTURES=$(abspath $(or $(PICTURES),dist/pictures)) $(GO) test ./e2e -run UpstreamInChromium -count 1
 
 demo-check: ## play every scenario of the example group and verify it
 	$(GO) run ./cmd/sekisho demo --check

@@ -52,7 +52,7 @@ func (b *tab) accessible(script, name string) {
 	for _, look := range []struct {
 		scheme        string
 		width, height int64
-	}{{"light", 1280, 800}, {"dark", 390, 844}} {
+	}{{"light", 1280, 800}, {"dark", 1280, 800}, {"light", 390, 844}, {"dark", 390, 844}} {
 		colours := emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
 			{Name: "prefers-color-scheme", Value: look.scheme}, {Name: "prefers-reduced-motion", Value: "reduce"},
 		}}
@@ -70,6 +70,23 @@ func (b *tab) accessible(script, name string) {
 		if broken != "" {
 			b.t.Errorf("%s, %s, %d wide:\n%s", name, look.scheme, look.width, broken)
 		}
+		b.picture(fmt.Sprintf("%s-%s-%d.png", strings.NewReplacer(" ", "-", ",", "", "&", "-").Replace(name), look.scheme, look.width))
+	}
+}
+
+// picture keeps the page that is shown, where SEKISHO_PICTURES names a directory.
+func (b *tab) picture(name string) {
+	b.t.Helper()
+	directory := os.Getenv("SEKISHO_PICTURES")
+	if directory == "" {
+		return
+	}
+	picture, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))
+	if err == nil {
+		err = os.WriteFile(filepath.Join(directory, name), picture, 0o600)
+	}
+	if err != nil {
+		b.t.Fatal(err)
 	}
 }
 

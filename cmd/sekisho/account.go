@@ -108,6 +108,11 @@ func (c accountShow) Run(ctx context.Context, term terminal) error {
 				_, err = fmt.Fprintf(term.out, "passkey          %q since %s%s\n", k.Name, k.CreatedAt.Format(timeLayout), map[bool]string{true: ", refused: there may be a copy"}[k.Suspect])
 			}
 		}
+		for i := range methods.Identities {
+			if held := &methods.Identities[i]; err == nil {
+				_, err = fmt.Fprintf(term.out, "identity         at %s since %s, last used %s\n", held.Issuer, held.LinkedAt.Format(timeLayout), held.UsedAt.Format(timeLayout))
+			}
+		}
 		for i := range sessions {
 			if s := &sessions[i]; err == nil {
 				_, err = fmt.Fprintf(term.out, "session          since %s, last seen %s, %s, from %s, %q\n",

@@ -37,6 +37,9 @@ type serveCommand struct {
 	MailFrom         string `env:"SEKISHO_MAIL_FROM" placeholder:"ADDRESS" help:"Who the letters are from, as in Market <no-reply@market.example>."`
 	MailPasswordFile string `env:"SEKISHO_MAIL_PASSWORD_FILE" placeholder:"FILE" help:"File with the password of the user of --mail-server."`
 
+	ProviderSecrets  string   `env:"SEKISHO_PROVIDER_SECRETS" placeholder:"DIRECTORY" help:"Directory with the secrets this server has with the providers of the group file, one file each, by name. Default: people sign in here alone."`
+	ProviderNetworks []string `env:"SEKISHO_PROVIDER_NETWORKS" placeholder:"NETWORK" help:"Private networks where providers may be. Default: public addresses only."`
+
 	EventNetworks []string `env:"SEKISHO_EVENT_NETWORKS" placeholder:"NETWORK" help:"Private networks where receivers of events may be that belong to the group, for example 10.1.0.0/16. Third parties reach public addresses only."`
 	OTLP          string   `name:"otlp" env:"OTEL_EXPORTER_OTLP_ENDPOINT" placeholder:"URL" help:"OpenTelemetry collector (OTLP over HTTP) for traces, for example http://localhost:4318. Default: no traces."`
 }
@@ -54,6 +57,10 @@ func (c serveCommand) Run(ctx context.Context, term terminal) (err error) {
 	if config.EventNetworks, err = prefixes(c.EventNetworks); err != nil {
 		return fmt.Errorf("--event-networks: %w", err)
 	}
+	if config.ProviderNetworks, err = prefixes(c.ProviderNetworks); err != nil {
+		return fmt.Errorf("--provider-networks: %w", err)
+	}
+	config.ProviderSecrets = c.ProviderSecrets
 	config.MTLS = app.MTLS{URL: strings.TrimSuffix(c.MTLSURL, "/"), Listen: c.MTLSListen, Header: c.MTLSHeader}
 	if config.MTLS.Roots, err = authorities(c.ClientCA); err != nil {
 		return fmt.Errorf("--client-ca: %w", err)

@@ -2,7 +2,7 @@
 // whether they are still there.
 //
 // It owns accounts with their profile, the identifiers people sign in with,
-// passwords and what makes a good one, the throttling of attempts, and the
+// passwords and what makes a good one, identities at providers of others, the throttling of attempts, and the
 // known-device token; the tables account, account_identifier, password,
 // throttle and account_gone are its own.
 //

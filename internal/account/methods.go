@@ -11,9 +11,10 @@ import (
 // Methods are the ways in which a person can prove who they are.
 type Methods struct {
 	Password      bool
-	Passkeys      []Passkey // the oldest first
-	TOTP          bool      // an authenticator app (RFC 6238)
-	RecoveryCodes int       // that are left
+	Passkeys      []Passkey  // the oldest first
+	TOTP          bool       // an authenticator app (RFC 6238)
+	RecoveryCodes int        // that are left
+	Identities    []Identity // at providers of others, the oldest first
 }
 
 // Second reports whether there is more than a password: a passkey, or an app.
@@ -40,6 +41,9 @@ func (p *People) Methods(ctx context.Context, tx *db.Tx, accountID string) (m Me
 	if m.Passkeys, err = p.Passkeys(ctx, tx, accountID); err != nil {
 		return m, err
 	}
+	if m.Identities, err = identities(ctx, tx, accountID); err != nil {
+		return m, err
+	}
 	_, _, m.TOTP, err = loadTOTP(ctx, tx, accountID)
 	if err != nil {
 		return m, err
@@ -52,7 +56,8 @@ func (p *People) Methods(ctx context.Context, tx *db.Tx, accountID string) (m Me
 const (
 	credentialPassword = "password"
 	credentialApp      = "app"
-	credentialCodes    = "pin" // the nearest there is for recovery codes
+	credentialCodes    = "pin"        // the nearest there is for recovery codes
+	credentialIdentity = "federation" // at a provider of somebody else; CAEP has no word for it
 )
 
 // RemovePassword leaves a person with passkeys alone, of which there must be one.

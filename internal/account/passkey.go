@@ -402,11 +402,15 @@ func (p *People) RemovePasskey(ctx context.Context, accountID string, id []byte,
 		if err != nil {
 			return "", err
 		}
+		elsewhere, err := identities(ctx, tx, accountID)
+		if err != nil {
+			return "", err
+		}
 		at := slices.IndexFunc(held, func(k Passkey) bool { return bytes.Equal(k.ID, id) })
 		switch {
 		case at < 0:
 			return "", ErrUnknown
-		case len(held) == 1 && who.PasswordChangedAt.IsZero():
+		case len(held) == 1 && who.PasswordChangedAt.IsZero() && len(elsewhere) == 0:
 			return "", ErrLastMethod
 		}
 		return credentialOf(&held[at]), deletePasskey(ctx, tx, accountID, id)

@@ -109,7 +109,7 @@ func countActive(ctx context.Context, tx *db.Tx) (n int64, err error) {
 }
 
 // insertAccount writes a new person. It gives ErrEmailTaken, before anything is
-// written, if the address has an account.
+// written, if the address has an account. phc is empty for no password.
 func insertAccount(ctx context.Context, tx *db.Tx, a *Account, email, phc string) error {
 	profile, err := a.Profile.text()
 	if err != nil {
@@ -132,7 +132,7 @@ func insertAccount(ctx context.Context, tx *db.Tx, a *Account, email, phc string
 	_, err = tx.Exec(ctx, `INSERT INTO account (id, pid, pid_gen, state, profile, created_at, updated_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7)`,
 		a.ID, a.Ref.Handle[:], a.Ref.Gen, string(a.State), profile, now, now)
-	if err != nil {
+	if err != nil || phc == "" {
 		return err
 	}
 	_, err = tx.Exec(ctx, "INSERT INTO password (account_id, phc, changed_at) VALUES ($1, $2, $3)", a.ID, phc, now)
@@ -208,7 +208,7 @@ func deleteAccount(ctx context.Context, tx *db.Tx, id string) (who Ref, ok bool,
 	if _, err := tx.Exec(ctx, "DELETE FROM account_identifier WHERE account_id = $1", id); err != nil {
 		return who, false, err
 	}
-	for _, table := range []string{"password", "passkey", "totp", "recovery_code", "account_link"} {
+	for _, table := range []string{"password", "passkey", "totp", "recovery_code", "account_link", "account_identity"} {
 		if _, err := tx.Exec(ctx, "DELETE FROM "+table+" WHERE account_id = $1", id); err != nil {
 			return who, false, err
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/sekisho-id/sekisho/internal/audit"
 	"github.com/sekisho-id/sekisho/internal/db"
@@ -15,12 +16,14 @@ type NewAccount struct {
 	Email         string
 	EmailVerified bool // only when something other than the person's word proves it
 	Password      string
+	Identity      *Identity // at a provider of somebody else, in place of a password
 	Profile       Profile
 	Origin
 }
 
 // SignUp makes an account. It gives ErrEmailInvalid, ErrEmailTaken, ErrTooLarge,
-// *PasswordError or *ProfileError for what the person can mend. Whether an
+// *PasswordError or *ProfileError for what the person can mend, and ErrIdentityKnown if
+// the identity has an account. Whether an
 // address is taken can be asked only as often as a network may fail: then
 // *ThrottledError.
 func (p *People) SignUp(ctx context.Context, n NewAccount) (*Account, error) {
@@ -31,21 +34,31 @@ func (p *People) SignUp(ctx context.Context, n NewAccount) (*Account, error) {
 	if err := n.Profile.Validate(); err != nil {
 		return nil, err
 	}
-	if err := p.CheckNewPassword(ctx, n.Password, personalWords(n.Email, &n.Profile)...); err != nil {
-		return nil, err
+	if n.Identity == nil {
+		if err := p.CheckNewPassword(ctx, n.Password, personalWords(n.Email, &n.Profile)...); err != nil {
+			return nil, err
+		}
 	}
 	if err := p.admitSignUp(ctx, n); err != nil {
 		return nil, err
 	}
-	phc, err := p.hash(ctx, n.Password)
-	if err != nil {
-		return nil, err
+	phc := ""
+	if n.Identity == nil {
+		var err error
+		if phc, err = p.hash(ctx, n.Password); err != nil {
+			return nil, err
+		}
 	}
 	var a *Account
-	err = p.DB.Update(ctx, func(tx *db.Tx) error {
+	err := p.DB.Update(ctx, func(tx *db.Tx) error {
 		a = p.newAccount(n)
 		if err := insertAccount(ctx, tx, a, email, phc); err != nil {
 			return err
+		}
+		if n.Identity != nil {
+			if err := insertIdentity(ctx, tx, a.ID, n.Identity, a.CreatedAt); err != nil {
+				return err
+			}
 		}
 		if n.Source.IsValid() {
 			if err := sourceCounter(n.Source).giveBack(ctx, tx); err != nil {
@@ -101,6 +114,9 @@ func (p *People) newAccount(n NewAccount) *Account {
 		ID: secret.ID(), Ref: Ref{Gen: p.Generation()}, State: Active,
 		Email: spelling(n.Email), EmailVerified: n.EmailVerified, Profile: n.Profile,
 		CreatedAt: now, UpdatedAt: now, PasswordChangedAt: now,
+	}
+	if n.Identity != nil {
+		a.PasswordChangedAt = time.Time{}
 	}
 	copy(a.Ref.Handle[:], secret.Bytes(len(a.Ref.Handle)))
 	return a

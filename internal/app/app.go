@@ -12,12 +12,14 @@ import (
 	"github.com/sekisho-id/sekisho/internal/courier"
 	"github.com/sekisho-id/sekisho/internal/mail"
 	"github.com/sekisho-id/sekisho/internal/mint"
+	"github.com/sekisho-id/sekisho/internal/outgoing"
 	"github.com/sekisho-id/sekisho/internal/pairwise"
 	"github.com/sekisho-id/sekisho/internal/registration"
 	"github.com/sekisho-id/sekisho/internal/signin"
 	"github.com/sekisho-id/sekisho/internal/subjects"
 	"github.com/sekisho-id/sekisho/internal/token"
 	"github.com/sekisho-id/sekisho/internal/tracing"
+	"github.com/sekisho-id/sekisho/internal/upstream"
 	"github.com/sekisho-id/sekisho/internal/web"
 )
 
@@ -104,9 +106,17 @@ func (a *App) build(ctx context.Context) error {
 			return err
 		}
 	}
+	var providers *upstream.Upstream
+	if c.ProviderSecrets != "" {
+		providers = upstream.New(upstream.Config{
+			Issuer: a.issuer, Key: a.Keys.Secret("upstream"), Secrets: c.ProviderSecrets,
+			Policy: outgoing.PolicyFor(a.issuer, c.ProviderNetworks, c.EventRoots), Now: c.Now,
+		})
+	}
 	a.signin = signin.New(signin.Config{
-		Post:   a.post,
-		Issuer: a.issuer, DB: a.DB, Registry: a.Registry, People: a.People, Grants: a.Grants, Mint: a.Mint,
+		Upstream: providers,
+		Post:     a.post,
+		Issuer:   a.issuer, DB: a.DB, Registry: a.Registry, People: a.People, Grants: a.Grants, Mint: a.Mint,
 		Pages: a.pages, Audit: a.Audit, TrustProxy: c.TrustProxy, Now: c.Now,
 	})
 	a.token = token.New(token.Config{

@@ -40,6 +40,9 @@ type Config struct {
 
 	Passwords secret.HasherConfig // what hashing a password costs
 
+	ProviderSecrets  string         // directory with a file for each provider of the group, by its name; empty: people sign in here alone
+	ProviderNetworks []netip.Prefix // private networks where providers may be
+
 	Mail    mail.Server // that takes letters to people; without a URL none are sent
 	OTLP    string      // base URL of an OTLP/HTTP collector of traces; empty: no traces
 	Version string      // of this program, for metrics and traces

@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"github.com/sekisho-id/sekisho/internal/registration"
+	"github.com/sekisho-id/sekisho/internal/upstream"
 	"github.com/sekisho-id/sekisho/internal/web"
 )
 
@@ -59,23 +60,27 @@ func (a *App) routes() map[string]http.HandlerFunc {
 		pollRoute:              a.Courier.Poll,
 
 		// what a browser sees
-		"/oauth2/authorize":       a.signin.Authorize,
-		"GET /signin/{request}":   a.signin.SignInPage,
-		"POST /signin/{request}":  a.signin.SignIn,
-		"GET /verify/{request}":   a.signin.VerifyPage,
-		"POST /verify/{request}":  a.signin.Verify,
-		"GET /signup/{request}":   a.signin.SignUpPage,
-		"POST /signup/{request}":  a.signin.SignUp,
-		"GET /consent/{request}":  a.signin.ConsentPage,
-		"POST /consent/{request}": a.signin.Consent,
-		"/oauth2/logout":          a.signin.Logout,
-		"GET /account":            a.signin.AccountPage,
-		"GET /account/security":   a.signin.SecurityPage,
-		"POST /account/security":  a.signin.Security,
-		"GET /recover":            a.signin.RecoverPage,
-		"POST /recover":           a.signin.Recover,
-		"GET /recover/{token}":    a.signin.ChoosePasswordPage,
-		"POST /recover/{token}":   a.signin.ChoosePassword,
+		"/oauth2/authorize":                 a.signin.Authorize,
+		"GET /signin/{request}":             a.signin.SignInPage,
+		"POST /signin/{request}":            a.signin.SignIn,
+		"GET /signin/{request}/{provider}":  a.signin.SignInWith,
+		upstream.Path + "{provider}":        a.signin.FromUpstream,
+		"GET /account/security/{provider}":  a.signin.ConnectWith,
+		"POST /account/security/{provider}": a.signin.Connect,
+		"GET /verify/{request}":             a.signin.VerifyPage,
+		"POST /verify/{request}":            a.signin.Verify,
+		"GET /signup/{request}":             a.signin.SignUpPage,
+		"POST /signup/{request}":            a.signin.SignUp,
+		"GET /consent/{request}":            a.signin.ConsentPage,
+		"POST /consent/{request}":           a.signin.Consent,
+		"/oauth2/logout":                    a.signin.Logout,
+		"GET /account":                      a.signin.AccountPage,
+		"GET /account/security":             a.signin.SecurityPage,
+		"POST /account/security":            a.signin.Security,
+		"GET /recover":                      a.signin.RecoverPage,
+		"POST /recover":                     a.signin.Recover,
+		"GET /recover/{token}":              a.signin.ChoosePasswordPage,
+		"POST /recover/{token}":             a.signin.ChoosePassword,
 
 		"GET /confirm-email/{token}":  a.signin.ConfirmEmailPage,
 		"POST /confirm-email/{token}": a.signin.ConfirmEmail,

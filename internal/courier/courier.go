@@ -8,8 +8,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
-	"net/url"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -91,16 +89,11 @@ func (c *Courier) policy(receiver string) outgoing.Policy {
 }
 
 func (c *Courier) policyFor(own bool) outgoing.Policy {
-	policy := outgoing.Policy{RootCAs: c.RootCAs}
+	var networks []netip.Prefix
 	if own {
-		policy.Networks = slices.Clone(c.Networks)
+		networks = c.Networks
 	}
-	if onLoopback(c.Mint.Issuer) {
-		// Development: everything is on one machine, and nothing else reaches it.
-		policy.InsecureHTTP = true
-		policy.Networks = append(policy.Networks, netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128"))
-	}
-	return policy
+	return outgoing.PolicyFor(c.Mint.Issuer, networks, c.RootCAs)
 }
 
 // client sends requests where the policy of a subsystem allows it.
@@ -114,19 +107,6 @@ func (c *Courier) client(receiver string) *http.Client {
 func (c *Courier) belongsToGroup(receiver string) bool {
 	subsystem, ok := c.Registry.Current().Subsystem(receiver)
 	return ok && subsystem.Scenario.FirstParty()
-}
-
-// onLoopback reports whether a URL names this machine and no other.
-func onLoopback(raw string) bool {
-	u, err := url.Parse(raw)
-	if err != nil {
-		return false
-	}
-	if u.Hostname() == "localhost" {
-		return true
-	}
-	address, err := netip.ParseAddr(u.Hostname())
-	return err == nil && address.IsLoopback()
 }
 
 // streamTable is all streams at one moment. It is replaced as a whole.

@@ -24,6 +24,7 @@ var floors = map[string]int{
 
 	"internal/grant":    4,
 	"internal/pairwise": 4,
+	"internal/upstream": 4, // asks the registry for providers, and names people as account does
 
 	"internal/account":  3,
 	"internal/registry": 3,

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -19,6 +20,30 @@ type Policy struct {
 	// InsecureHTTP allows plain http to loopback addresses, for development.
 	InsecureHTTP bool
 	RootCAs      *x509.CertPool // nil: the system's
+}
+
+// PolicyFor is the policy of a server with this issuer: private networks as they are
+// named, and where it is on this machine alone, for development, this machine too.
+func PolicyFor(issuer string, networks []netip.Prefix, roots *x509.CertPool) Policy {
+	policy := Policy{Networks: slices.Clone(networks), RootCAs: roots}
+	if onLoopback(issuer) {
+		policy.InsecureHTTP = true
+		policy.Networks = append(policy.Networks, netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128"))
+	}
+	return policy
+}
+
+// onLoopback reports whether a URL names this machine and no other.
+func onLoopback(raw string) bool {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return false
+	}
+	if u.Hostname() == "localhost" {
+		return true
+	}
+	address, err := netip.ParseAddr(u.Hostname())
+	return err == nil && address.IsLoopback()
 }
 
 const maxURLBytes = 2048

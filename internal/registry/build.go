@@ -46,6 +46,7 @@ func build(group *Group, sectors map[string]Sector, registered []Registered) (*S
 			return nil, fmt.Errorf("subsystem %s: %w", name, err)
 		}
 	}
+	b.addProviders()
 	for _, call := range group.Calls {
 		if err := b.addEdge(call); err != nil {
 			return nil, fmt.Errorf("call from %s to %s: %w", call.From, call.To, err)

@@ -43,6 +43,7 @@ func (g *Group) check(r *report) {
 	for _, name := range sortedKeys(g.Subsystems) {
 		c.checkSubsystem(name)
 	}
+	c.checkProviders()
 	c.checkSectors()
 	c.checkAudiences()
 	c.checkCalls()

@@ -25,6 +25,7 @@ func diff(old, group *Group, registered map[string][]string) Plan {
 		d.old = new(Group)
 	}
 	d.diffGroup()
+	d.diffProviders()
 	for _, name := range union(d.old.Subsystems, d.new.Subsystems) {
 		d.diffSubsystem(name)
 	}

@@ -15,6 +15,7 @@ type Group struct {
 	Name       Text                       `json:"name,omitzero" jsonschema:"description=What people call the group. It stands on the sign-in page."`
 	Theme      *Theme                     `json:"theme,omitempty" jsonschema:"description=Colours of the pages."`
 	Issuer     string                     `json:"issuer" jsonschema:"description=The https origin of the authorization server: no path and no slash at the end. Plain http on a loopback address only."`
+	Providers  map[string]*GroupProvider  `json:"providers,omitempty" jsonschema:"description=OpenID providers of others at which people may sign in\\, by name."`
 	Subsystems map[string]*GroupSubsystem `json:"subsystems" jsonschema:"description=The member systems by name: small letters\\, digits and hyphens\\, at most 40."`
 	Calls      []GroupCall                `json:"calls,omitempty" jsonschema:"description=Who may call whom. What is not listed cannot be called."`
 	Events     []GroupEvent               `json:"events,omitempty" jsonschema:"description=Who may tell whom what happened. What is not listed reaches nobody."`

@@ -58,6 +58,11 @@ func (g *Group) sectorName(subsystem string) string {
 // settle fills in every default, so that a document says the same for ever,
 // whatever the defaults of a later release are. Settling twice changes nothing.
 func (g *Group) settle() {
+	for name, provider := range g.Providers {
+		if provider != nil {
+			provider.settle(name)
+		}
+	}
 	for name, subsystem := range g.Subsystems {
 		if subsystem == nil {
 			continue

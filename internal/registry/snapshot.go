@@ -98,6 +98,7 @@ type Snapshot struct {
 	Theme    string // Name of the colours of the pages; empty for the usual ones
 	Issuer   string // empty while no group was applied
 
+	providers  []*Provider // by name
 	self       *Resource
 	clients    map[string]*Client
 	subsystems map[string]*Subsystem

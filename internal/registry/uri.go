@@ -23,6 +23,7 @@ var (
 	pageUse           = uriUse{what: "the address of a page"}
 	issuerUse         = uriUse{what: "an issuer"}
 	originUse         = uriUse{what: "an origin"}
+	providerUse       = uriUse{what: "an issuer"}
 )
 
 // uriFault says what is wrong with a URI that people are sent to, and what to

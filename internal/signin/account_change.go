@@ -223,8 +223,17 @@ type personalData struct {
 	App           bool            `json:"has_authenticator_app"`
 	RecoveryCodes int             `json:"recovery_codes_left"`
 	Passkeys      []passkeyData   `json:"passkeys"`
+	Identities    []identityData  `json:"identities"`
 	Sessions      []sessionData   `json:"sessions"`
 	Consents      []consentData   `json:"consents"`
+}
+
+type identityData struct {
+	Issuer   string    `json:"iss"`
+	Subject  string    `json:"sub"`
+	Email    string    `json:"email"`
+	LinkedAt time.Time `json:"connected_at"`
+	UsedAt   time.Time `json:"used_at"`
 }
 
 type passkeyData struct {
@@ -267,10 +276,14 @@ func (d *Door) dataOf(ctx context.Context, id string) (data *personalData, err e
 		data = &personalData{
 			Email: who.Email, EmailVerified: who.EmailVerified, Profile: who.Profile, CreatedAt: who.CreatedAt, UpdatedAt: who.UpdatedAt,
 			Password: methods.Password, App: methods.TOTP, RecoveryCodes: methods.RecoveryCodes,
-			Passkeys: []passkeyData{}, Sessions: []sessionData{}, Consents: []consentData{},
+			Passkeys: []passkeyData{}, Identities: []identityData{}, Sessions: []sessionData{}, Consents: []consentData{},
 		}
 		for _, k := range methods.Passkeys {
 			data.Passkeys = append(data.Passkeys, passkeyData{k.Name, k.CreatedAt, k.UsedAt})
+		}
+		for i := range methods.Identities {
+			held := &methods.Identities[i]
+			data.Identities = append(data.Identities, identityData{held.Issuer, held.Subject, held.Email, held.LinkedAt, held.UsedAt})
 		}
 		for i := range sessions {
 			s := &sessions[i]

@@ -15,11 +15,12 @@ import (
 	"github.com/sekisho-id/sekisho/internal/mail"
 	"github.com/sekisho-id/sekisho/internal/mint"
 	"github.com/sekisho-id/sekisho/internal/registry"
+	"github.com/sekisho-id/sekisho/internal/upstream"
 	"github.com/sekisho-id/sekisho/internal/web"
 	"github.com/sekisho-id/sekisho/oauth"
 )
 
-// Config is what the door needs. All fields but TrustProxy and Post are required.
+// Config is what the door needs. All fields but TrustProxy, Post and Upstream are required.
 type Config struct {
 	Issuer     string
 	DB         *db.DB
@@ -29,8 +30,9 @@ type Config struct {
 	Mint       *mint.Mint
 	Pages      *web.Pages
 	Audit      *audit.Log
-	Post       *mail.Post     // nil: no letters are sent, and nothing that needs them is offered
-	TrustProxy []netip.Prefix // peers whose X-Forwarded-For is believed
+	Post       *mail.Post         // nil: no letters are sent, and nothing that needs them is offered
+	Upstream   *upstream.Upstream // nil: people sign in here alone
+	TrustProxy []netip.Prefix     // peers whose X-Forwarded-For is believed
 	Now        func() time.Time
 }
 

@@ -41,6 +41,7 @@ const (
 	amrPassword  = "pwd"
 	amrCode      = "otp"
 	amrMultiple  = "mfa"
+	amrFederated = "fed" // at a provider of somebody else; RFC 8176 has no word for it
 	amrPresence  = "user"
 	amrDeviceKey = "hwk" // a key that is in one device
 	amrSyncedKey = "swk" // a key that may be in several

@@ -19,6 +19,9 @@ const (
 	stepFinish  step = "finish"
 )
 
+// signsIn reports whether the step is one at which people sign in.
+func (s step) signsIn() bool { return s == stepSignIn || s == stepChoose || s == stepSignUp }
+
 // situation is all that decides the next step.
 type situation struct {
 	request      *Request
@@ -60,7 +63,7 @@ func (s situation) step() step {
 		return stepSignIn
 	case prompt.Login && !here: // OIDC Core §3.1.2.1; a session alone never does
 		return stepSignIn
-	case s.request.tooOld(s.session.AuthTime, s.now) && !here: // OIDC Core §3.1.2.1, max_age
+	case s.tooOld() && !here: // OIDC Core §3.1.2.1, max_age
 		return stepSignIn
 	case s.otherAccount(): // OIDC Core §3.1.2.2: never an answer about somebody else
 		return stepSignIn
@@ -72,6 +75,12 @@ func (s situation) step() step {
 		return stepConsent
 	}
 	return stepFinish
+}
+
+// tooOld reports whether the client wants a sign-in that is newer than the session's, or
+// than anybody can tell.
+func (s situation) tooOld() bool {
+	return s.request.tooOld(s.session.AuthTime, s.now) || s.request.MaxAge != nil && !present(s.session)
 }
 
 // tooWeak reports whether the person must prove who they are in another way, too.

@@ -56,9 +56,12 @@ type Request struct {
 	// the account page itself.
 	Return string `json:"return,omitempty"`
 
-	// Proved is who has given the password, where another way of proof is asked for,
+	// Proved is who has proved who they are in one way, where another way of proof is asked for,
 	// too, before anybody is signed in.
 	Proved *proved `json:"proved,omitempty"`
+
+	// Linking is who came from a provider, and has an account that is not connected yet.
+	Linking *linking `json:"linking,omitempty"`
 
 	// What the person has done for this request, each by the session that did
 	// it: a session of somebody else has done nothing.

@@ -41,7 +41,9 @@ type securityView struct {
 	App           bool
 	Setup         *appSetup
 	RecoveryCodes int
-	NewCodes      []string // shown this once
+	Identities    []identityRow
+	More          []providerLink // that may be connected
+	NewCodes      []string       // shown this once
 }
 
 type passkeyRow struct {
@@ -75,6 +77,8 @@ var securityNotices = map[string]web.Message{
 	"passkey-added":    web.Say("security.done-passkey-added"),
 	"passkey-removed":  web.Say("security.done-passkey-removed"),
 	"passkey-renamed":  web.Say("security.done-passkey-renamed"),
+	"identity-added":   web.Say("security.done-identity-added"),
+	"identity-removed": web.Say("security.done-identity-removed"),
 	"app-added":        web.Say("security.done-app-added"),
 	"app-removed":      web.Say("security.done-app-removed"),
 	"password-removed": web.Say("security.done-password-removed"),
@@ -103,7 +107,7 @@ func (d *Door) freshSession(w http.ResponseWriter, r *http.Request, back string)
 		if methods.Second() {
 			request.ACR = acrTwo
 		}
-		if d.Now().Sub(session.AuthTime) <= freshFor && !weaker(session.ACR, request.ACR) {
+		if d.Now().Sub(session.AuthTime) <= freshFor && present(session) && !weaker(session.ACR, request.ACR) {
 			return session, answer{}, d.Grants.TouchSession(r.Context(), session)
 		}
 	}
@@ -133,7 +137,8 @@ func (d *Door) showSecurity(w http.ResponseWriter, r *http.Request, session *gra
 		}
 		view.Passkeys = append(view.Passkeys, row)
 	}
-	if !methods.TOTP && methods.Password {
+	view.Identities, view.More = d.identityRows(r, methods.Identities)
+	if !methods.TOTP && (methods.Password || len(methods.Identities) > 0) {
 		if view.Setup, err = d.appSetup(who); err != nil {
 			return answer{}, err
 		}
@@ -167,7 +172,7 @@ func securityPurpose(session *grant.Session) string { return "security\x00" + se
 func (d *Door) Security(w http.ResponseWriter, r *http.Request) { d.serve(w, r, d.security) }
 
 func (d *Door) security(w http.ResponseWriter, r *http.Request) (answer, error) {
-	_, values, err := d.sessionForm(w, r, securityPurpose, "do", "passkey", "id", "name", "sealed", "code", "old", "new")
+	_, values, err := d.sessionForm(w, r, securityPurpose, "do", "passkey", "id", "name", "sealed", "code", "old", "new", "issuer", "subject")
 	if err != nil {
 		return answer{}, err
 	}
@@ -200,6 +205,8 @@ func (d *Door) security(w http.ResponseWriter, r *http.Request) (answer, error) 
 		done, err = "app-added", d.People.ConfirmTOTP(ctx, id, values.Get("sealed"), values.Get("code"), from)
 		how := byCode(d.Now(), session.AMR)
 		proof = &how
+	case "remove identity":
+		done, err = "identity-removed", d.People.UnlinkIdentity(ctx, id, values.Get("issuer"), values.Get("subject"), from)
 	case "remove app":
 		done, err = "app-removed", d.People.RemoveTOTP(ctx, id, from)
 	case "change password":
@@ -314,6 +321,12 @@ func securityProblem(err error) (problem web.Message, ok bool) {
 		return web.Say("problem.passkeys-full"), true
 	case errors.Is(err, account.ErrPasskeyName):
 		return web.Say("problem.passkey-name"), true
+	case errors.Is(err, account.ErrIdentityKnown):
+		return web.Say("problem.identity-known"), true
+	case errors.Is(err, account.ErrIdentityUnproven):
+		return web.Say("problem.identity-unproven"), true
+	case errors.Is(err, account.ErrIdentitiesFull):
+		return web.Say("problem.identities-full"), true
 	case errors.Is(err, account.ErrLastMethod):
 		return web.Say("problem.last-method"), true
 	case errors.Is(err, account.ErrCode):

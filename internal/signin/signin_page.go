@@ -24,6 +24,8 @@ type signInView struct {
 	Current        string // the account that can be chosen without a password
 	Recover        string // where a forgotten password is replaced; empty where no letters are sent
 	Passkey        string // options for the browser; empty where it has none for this server
+	Providers      []providerLink
+	Linking        string // the provider that the person has come from
 	Reauthenticate bool   // the person is signed in and must prove it again
 	Problem        web.Message
 }
@@ -56,6 +58,16 @@ func (d *Door) showSignIn(r *http.Request, f *flow, at step, problem web.Message
 	}
 	if d.People.TakesPasskeys() {
 		view.Passkey = d.People.PasskeyOptions(signInPurpose(f), nil)
+	}
+	view.Providers = d.providers(r, pageOf[stepSignIn]+url.PathEscape(f.handle), f.request.UILocales)
+	if pending := f.request.linking(d.Now()); pending != nil {
+		view.Linking, view.Providers = pending.Provider, nil
+		if p, ok := d.Registry.Current().Provider(pending.Provider); ok {
+			view.Linking = p.DisplayName.In(web.Language(r, f.request.UILocales))
+		}
+		if view.Email == "" {
+			view.Email = pending.Identity.Email
+		}
 	}
 	if view.Email == "" {
 		view.Email = f.request.LoginHint
@@ -135,7 +147,7 @@ func (d *Door) signIn(w http.ResponseWriter, r *http.Request) (answer, error) {
 		}
 		return a, err
 	}
-	return d.passwordGiven(w, r, f, who.ID)
+	return d.firstProof(w, r, f, who.ID, byPassword(d.Now()))
 }
 
 // signInByPasskey signs in whoever holds the passkey that the browser has used.
@@ -156,9 +168,9 @@ func (d *Door) signInByPasskey(w http.ResponseWriter, r *http.Request, f *flow, 
 	return d.signedIn(w, r, f, who.ID, byPasskey(d.Now(), key))
 }
 
-// passwordGiven signs a person in, or asks one who has an authenticator app for its code
-// first: who has set it up wants nobody to come in without.
-func (d *Door) passwordGiven(w http.ResponseWriter, r *http.Request, f *flow, accountID string) (answer, error) {
+// firstProof signs a person in who has proved it in one way, or asks one who has an
+// authenticator app for its code first: who has set it up wants nobody to come in without.
+func (d *Door) firstProof(w http.ResponseWriter, r *http.Request, f *flow, accountID string, how grant.SignIn) (answer, error) {
 	var methods account.Methods
 	err := d.DB.Read(r.Context(), func(tx *db.Tx) (err error) {
 		methods, err = d.People.Methods(r.Context(), tx, accountID)
@@ -168,9 +180,9 @@ func (d *Door) passwordGiven(w http.ResponseWriter, r *http.Request, f *flow, ac
 		return answer{}, err
 	}
 	if !methods.TOTP {
-		return d.signedIn(w, r, f, accountID, byPassword(d.Now()))
+		return d.signedIn(w, r, f, accountID, how)
 	}
-	f.request.Proved = &proved{Account: accountID, At: d.Now()}
+	f.request.Proved = &proved{Account: accountID, AMR: how.AMR, At: d.Now()}
 	if err := d.save(r, f, nil); err != nil {
 		return answer{}, err
 	}
@@ -197,6 +209,8 @@ func (d *Door) signedIn(w http.ResponseWriter, r *http.Request, f *flow, account
 	before, cookie := f.session, ""
 	how.Agent, how.Source = d.whence(r)
 	f.request.Proved = nil
+	pending := f.request.linking(d.Now())
+	f.request.Linking = nil
 	err := d.save(r, f, func(tx *db.Tx) (err error) {
 		f.session, cookie, err = d.replaceSession(r, tx, before, accountID, how)
 		f.request.SignedIn = sessionName(f.session)
@@ -206,6 +220,9 @@ func (d *Door) signedIn(w http.ResponseWriter, r *http.Request, f *flow, account
 		return answer{}, shown{oauth.Refuse(oauth.AccessDenied, "The account was changed a moment ago. Sign in again.")}
 	}
 	if err != nil {
+		return answer{}, err
+	}
+	if err := d.link(r, pending, accountID); err != nil {
 		return answer{}, err
 	}
 	d.Pages.SetCookie(w, sessionCookie, cookie, 0)

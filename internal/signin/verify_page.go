@@ -19,6 +19,7 @@ const provedLife = 10 * time.Minute
 // proved is a person who has given the password for a request, where that is not enough.
 type proved struct {
 	Account string    `json:"account"`
+	AMR     []string  `json:"amr,omitempty"` // how; empty for the password
 	At      time.Time `json:"at"`
 }
 
@@ -131,8 +132,11 @@ func (d *Door) verify(w http.ResponseWriter, r *http.Request) (answer, error) {
 		return answer{}, err
 	}
 	before := []string{amrPassword}
-	if f.request.Proved == nil {
+	switch half := f.request.Proved; {
+	case half == nil:
 		before = f.session.AMR
+	case len(half.AMR) > 0:
+		before = half.AMR
 	}
 	return d.signedIn(w, r, f, who.ID, byCode(d.Now(), before))
 }

@@ -160,6 +160,10 @@ func FuzzLogLine(f *testing.F) {
 
 // fields is the data of every page at once, each text of it the same.
 type fields struct {
+	Providers, More                 []provider
+	Identities                      []identity
+	Linking, Provider, Sealed, Back string
+
 	Action, SignUp, Client, Email, Current, Name, Withdraw, Logout, Account, Host, PolicyURI, TOSURI string
 	Code, Description, ID                                                                            string
 	Reauthenticate, Offline                                                                          bool
@@ -194,6 +198,13 @@ type passkey struct {
 	Synced, Suspect       bool
 }
 
+type provider struct{ ID, Name, Link string }
+
+type identity struct {
+	Provider, Email, Issuer, Subject, Since, Used string
+	Next                                          int
+}
+
 type setup struct{ Picture, Secret, Sealed string }
 
 type group struct {
@@ -223,6 +234,8 @@ func everywhere(s string) fields {
 	f.Passkeys, f.Setup, f.NewCodes = []passkey{{s, s, s, s, true, true}}, &setup{"", s, s}, []string{s}
 	f.PasskeyName = web.Say("account.withdrawn", s)
 	f.Sessions, f.Others, f.Data, f.Delete = []session{{s, s, s, s, web.Say("account.device", s, s), false}}, true, s, s
+	f.Providers, f.More, f.Linking, f.Provider, f.Sealed, f.Back = []provider{{s, s, s}}, []provider{{s, s, s}}, s, s, s, s
+	f.Identities = []identity{{s, s, s, s, s, s, 1}}
 	f.Recover, f.Unverified, f.Letters = s, true, true
 	f.Consents = []fields{f}
 	return f
@@ -239,7 +252,7 @@ func FuzzPages(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		for _, name := range []string{"signin", "verify", "security", "delete", "deleted", "recover", "choosepassword", "confirmemail", "signup", "consent", "account", "logout", "error", "signedout"} {
+		for _, name := range []string{"signin", "verify", "security", "delete", "deleted", "recover", "choosepassword", "confirmemail", "connect", "signup", "consent", "account", "logout", "error", "signedout"} {
 			for _, language := range web.Languages {
 				want, _ := shape(t, pages, name, language, "harmless")
 				got, addresses := shape(t, pages, name, language, "x"+text)

@@ -19,7 +19,7 @@ var templateFiles embed.FS
 
 // pageNames are the pages there are; each is a file in templates.
 var pageNames = []string{
-	"signin", "verify", "signup", "consent", "logout", "signedout", "account", "security", "delete", "deleted", "recover", "choosepassword", "confirmemail", "error", "formpost",
+	"signin", "verify", "signup", "consent", "logout", "signedout", "account", "security", "delete", "deleted", "recover", "choosepassword", "confirmemail", "connect", "error", "formpost",
 }
 
 // Pages renders every page a person sees, in each language, and keeps the
