@@ -3,6 +3,8 @@ package account_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"sync"
 	"testing"
 
@@ -113,5 +115,47 @@ func TestIdentityOfADeletedPerson(t *testing.T) {
 	again, err := b.SignUp(t.Context(), account.NewAccount{Email: email, EmailVerified: true, Identity: id})
 	if err != nil || again.ID == a.ID || again.Ref == a.Ref {
 		t.Errorf("the same person came back: %v, %v", again, err)
+	}
+}
+
+// TestImportedIdentities holds that people who sign in elsewhere go on doing so, and that
+// an identity of somebody else is no loss and no gain.
+func TestImportedIdentities(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	var people []account.Imported
+	for i := range 300 { // more than one statement writes
+		name := fmt.Sprintf("p%d", i)
+		people = append(people, account.Imported{Email: name + "@example.com", EmailVerified: true, Identities: []account.ImportedIdentity{
+			{Issuer: "https://elsewhere.test", Subject: name}, {Issuer: "https://other.test", Subject: name, Email: name + "@other.test"},
+		}})
+		if err := people[i].Check(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, want := range []int{300, 0} {
+		if added, err := b.Import(t.Context(), people, account.Origin{}); err != nil || added != want {
+			t.Fatalf("run %d: %d, %v", i+1, added, err)
+		}
+	}
+	who, err := b.CheckIdentity(t.Context(), &account.Identity{Issuer: "https://other.test", Subject: "p299"}, account.Origin{})
+	if err != nil || who.Email != "p299@example.com" {
+		t.Errorf("%v, %v", who, err)
+	}
+	thief := []account.Imported{{Email: "fine@example.com"}, {Email: "thief@example.com", Identities: []account.ImportedIdentity{{Issuer: "https://other.test", Subject: "p1"}}}}
+	if added, err := b.Import(t.Context(), thief, account.Origin{}); !errors.Is(err, account.ErrIdentityKnown) || added != 0 {
+		t.Errorf("another's identity: %d, %v", added, err)
+	}
+	if n := countRows(t, b.DB, "SELECT COUNT(*) FROM account"); n != 300 {
+		t.Errorf("%d accounts", n)
+	}
+	for name, bad := range map[string]account.ImportedIdentity{
+		"no issuer": {Subject: "1"}, "no URL": {Issuer: "google", Subject: "1"}, "nobody": {Issuer: "https://other.test"},
+		"a long subject": {Issuer: "https://other.test", Subject: strings.Repeat("x", 256)},
+	} {
+		person := account.Imported{Email: email, Identities: []account.ImportedIdentity{bad}}
+		if person.Check() == nil {
+			t.Errorf("%s is taken", name)
+		}
 	}
 }

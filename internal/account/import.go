@@ -2,6 +2,7 @@ package account
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -22,7 +23,36 @@ type Imported struct {
 	CreatedAt     time.Time `json:"created_at,omitzero"`     // zero: now
 	Disabled      bool      `json:"disabled,omitempty"`
 	Profile       Profile   `json:"profile,omitzero"`
+
+	// Identities are what the person signs in with at providers of others.
+	Identities []ImportedIdentity `json:"identities,omitempty"`
 }
+
+// ImportedIdentity is an Identity as another system has kept it.
+type ImportedIdentity struct {
+	Issuer  string `json:"iss"`
+	Subject string `json:"sub"`
+	Email   string `json:"email,omitempty"` // there; for people to know it by
+}
+
+// Check says what is wrong with an identity to be imported.
+func (i *ImportedIdentity) Check() error {
+	switch {
+	case !strings.HasPrefix(i.Issuer, "https://") && !strings.HasPrefix(i.Issuer, "http://"), len(i.Issuer) > maxIssuer:
+		return fmt.Errorf("account: an identity has the issuer %q; it is the URL under which the provider is known", i.Issuer)
+	case i.Subject == "", len(i.Subject) > maxSubject:
+		return errors.New("account: an identity has a subject of 1 to 255 bytes")
+	case len(i.Email) > maxIdentifier:
+		return fmt.Errorf("account: the address of an identity has more than %d bytes", maxIdentifier)
+	}
+	return nil
+}
+
+// Limits of identities.
+const (
+	maxIssuer  = 2048
+	maxSubject = 255 // OIDC Core §2
+)
 
 // Check says what is wrong with a person to be imported, in words for an operator; nil if
 // nothing is. Passwords are not judged: nobody knows them here.
@@ -35,12 +65,21 @@ func (i *Imported) Check() error {
 			return err
 		}
 	}
+	if len(i.Identities) > maxIdentities {
+		return ErrIdentitiesFull
+	}
+	for n := range i.Identities {
+		if err := i.Identities[n].Check(); err != nil {
+			return err
+		}
+	}
 	return i.Profile.Validate()
 }
 
 // Import writes people who have passed Check, in one transaction, and tells how many were
 // not there before. Those whose address has an account are left as they are, so that an
-// import may be run again. It tells nobody of them: nobody knows them yet.
+// import may be run again. ErrIdentityKnown says whose identity is connected with another
+// account; then nobody of the batch was written. It tells nobody of them: nobody knows them yet.
 func (p *People) Import(ctx context.Context, people []Imported, from Origin) (added int, err error) {
 	if len(people) > ImportBatch {
 		return 0, fmt.Errorf("account: more than %d people in one batch", ImportBatch)
@@ -98,6 +137,7 @@ func (p *People) importPart(ctx context.Context, tx *db.Tx, part []Imported) (in
 	defer func() { _ = rows.Close() }()
 	accounts := newInsert("account", "id", "pid", "pid_gen", "state", "profile", "created_at", "updated_at")
 	passwords := newInsert("password", "account_id", "phc", "changed_at")
+	elsewhere := newInsert("account_identity", "issuer", "subject", "account_id", "email", "created_at", "used_at")
 	added := 0
 	var gone []Handle // of those who come disabled: their subjects name nobody
 	for rows.Next() {
@@ -114,6 +154,9 @@ func (p *People) importPart(ctx context.Context, tx *db.Tx, part []Imported) (in
 		accounts.add(id, made[i].Ref.Handle[:], made[i].Ref.Gen, string(made[i].State), profile, at, at)
 		if hash := part[i].PasswordHash; hash != "" {
 			passwords.add(id, hash, at)
+		}
+		for _, held := range part[i].Identities {
+			elsewhere.add(held.Issuer, held.Subject, id, held.Email, at, at)
 		}
 		added++
 		if part[i].Disabled {
@@ -134,12 +177,34 @@ func (p *People) importPart(ctx context.Context, tx *db.Tx, part []Imported) (in
 			return 0, err
 		}
 	}
+	if err := importIdentities(ctx, tx, elsewhere, part); err != nil {
+		return 0, err
+	}
 	for _, handle := range gone {
 		if err := addGone(ctx, tx, handle); err != nil {
 			return 0, err
 		}
 	}
 	return added, nil
+}
+
+// importIdentities connects identities with the people they came with, a part at a time
+// since a person may have several.
+func importIdentities(ctx context.Context, tx *db.Tx, all *insert, part []Imported) error {
+	width := len(all.columns)
+	for len(all.args) > 0 {
+		n := min(len(all.args), importRows*width)
+		some := &insert{table: all.table, columns: all.columns, args: all.args[:n]}
+		all.args = all.args[n:]
+		written, err := tx.Exec(ctx, some.text()+" ON CONFLICT (issuer, subject) DO NOTHING", some.args...)
+		if err != nil {
+			return err
+		}
+		if int(written) < n/width {
+			return fmt.Errorf("%w: of the people from %s to %s", ErrIdentityKnown, part[0].Email, part[len(part)-1].Email)
+		}
+	}
+	return nil
 }
 
 func (p *People) imported(i *Imported) *Account {
