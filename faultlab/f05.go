@@ -52,6 +52,12 @@ func theDatabaseRestarts(l *lab) error {
 		}
 		f.blindFrom(down, accepts)
 		back, ok := backAt(f.Journal.Since(count), accepts, usual)
+		for !ok && l.since()-accepts < backPromise { // the promise is not over yet
+			if err := l.pause(time.Second); err != nil {
+				return err
+			}
+			back, ok = backAt(f.Journal.Since(count), accepts, usual)
+		}
 		if !ok {
 			l.report.violation("restart %d: %s after PostgreSQL accepted connections the throughput was not the usual one", i+1, ms(l.since()-accepts))
 			continue

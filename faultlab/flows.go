@@ -71,6 +71,9 @@ func (l *lab) startFlows(scale flowScale) *flows {
 // finish ends the load, asks of all that should still be there whether it is,
 // stops the servers, and has the checker look at all of it.
 func (f *flows) finish() error {
+	if err := f.goOn(); err != nil {
+		return err
+	}
 	f.stop()
 	f.ended.Wait()
 	f.Finish(f.lab.ctx)
@@ -88,6 +91,27 @@ func (f *flows) finish() error {
 	}
 	found := load.Check(f.Journal.Records(), f.blind...)
 	f.lab.report.take(found)
+	return nil
+}
+
+// goOn lets the load of a full run go on until there are enough operations to say that
+// nothing was wrong with them, for longestMore at most.
+func (f *flows) goOn() error {
+	const longestMore = 10 * time.Minute
+	for until := f.lab.since() + longestMore; !f.lab.options.short && f.lab.since() < until; {
+		answered := 0
+		for _, r := range f.Journal.Records() {
+			if r.Outcome == load.OK {
+				answered++
+			}
+		}
+		if answered >= enoughOperations {
+			break
+		}
+		if err := f.lab.pause(time.Second); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
