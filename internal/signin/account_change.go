@@ -123,6 +123,12 @@ func (d *Door) changeAccount(w http.ResponseWriter, r *http.Request) (answer, er
 		done, err = "session", d.endOneOf(ctx, session, func(s *grant.Session) bool { return sessionName(s) == values.Get("session") })
 	case "end others":
 		done, err = "others", d.endOneOf(ctx, session, func(s *grant.Session) bool { return s.ID != session.ID })
+		if err == nil {
+			// Nor may they come in again without a code.
+			if err = d.People.ForgetTrusted(ctx, session.AccountID, d.origin(r, "")); errors.Is(err, account.ErrUnknown) {
+				err = nil
+			}
+		}
 	default:
 		return answer{}, oauth.Refuse(oauth.InvalidRequest, "There is no such change.")
 	}

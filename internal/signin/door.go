@@ -46,6 +46,7 @@ func New(c Config) *Door { return &Door{c} }
 const (
 	sessionCookie = "session"
 	deviceCookie  = "device"
+	trustedCookie = "trusted" // by which no code of an app is asked for
 )
 
 // answer is what a handler wants sent: exactly one of the four.

@@ -74,16 +74,17 @@ func (d *Door) securityPage(w http.ResponseWriter, r *http.Request) (answer, err
 
 // securityNotices are what may have been done, as the address of the page tells it.
 var securityNotices = map[string]web.Message{
-	"passkey-added":    web.Say("security.done-passkey-added"),
-	"passkey-removed":  web.Say("security.done-passkey-removed"),
-	"passkey-renamed":  web.Say("security.done-passkey-renamed"),
-	"identity-added":   web.Say("security.done-identity-added"),
-	"identity-removed": web.Say("security.done-identity-removed"),
-	"app-added":        web.Say("security.done-app-added"),
-	"app-removed":      web.Say("security.done-app-removed"),
-	"password-removed": web.Say("security.done-password-removed"),
-	"password-changed": web.Say("security.done-password-changed"),
-	"password-added":   web.Say("security.done-password-added"),
+	"passkey-added":      web.Say("security.done-passkey-added"),
+	"passkey-removed":    web.Say("security.done-passkey-removed"),
+	"passkey-renamed":    web.Say("security.done-passkey-renamed"),
+	"identity-added":     web.Say("security.done-identity-added"),
+	"identity-removed":   web.Say("security.done-identity-removed"),
+	"app-added":          web.Say("security.done-app-added"),
+	"browsers-forgotten": web.Say("security.done-browsers-forgotten"),
+	"app-removed":        web.Say("security.done-app-removed"),
+	"password-removed":   web.Say("security.done-password-removed"),
+	"password-changed":   web.Say("security.done-password-changed"),
+	"password-added":     web.Say("security.done-password-added"),
 }
 
 // freshSession is the session of a person who has just proved who they are, as strongly
@@ -209,6 +210,8 @@ func (d *Door) security(w http.ResponseWriter, r *http.Request) (answer, error) 
 		done, err = "identity-removed", d.People.UnlinkIdentity(ctx, id, values.Get("issuer"), values.Get("subject"), from)
 	case "remove app":
 		done, err = "app-removed", d.People.RemoveTOTP(ctx, id, from)
+	case "forget browsers":
+		done, err = "browsers-forgotten", d.People.ForgetTrusted(ctx, id, from)
 	case "change password":
 		return d.changePassword(w, r, session, values)
 	case "add password":

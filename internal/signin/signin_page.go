@@ -169,17 +169,22 @@ func (d *Door) signInByPasskey(w http.ResponseWriter, r *http.Request, f *flow, 
 }
 
 // firstProof signs a person in who has proved it in one way, or asks one who has an
-// authenticator app for its code first: who has set it up wants nobody to come in without.
+// authenticator app for its code first: who has set it up wants nobody to come in without,
+// but from a browser that they had remembered.
 func (d *Door) firstProof(w http.ResponseWriter, r *http.Request, f *flow, accountID string, how grant.SignIn) (answer, error) {
 	var methods account.Methods
+	var trusted bool
 	err := d.DB.Read(r.Context(), func(tx *db.Tx) (err error) {
-		methods, err = d.People.Methods(r.Context(), tx, accountID)
+		if methods, err = d.People.Methods(r.Context(), tx, accountID); err != nil || !methods.TOTP {
+			return err
+		}
+		trusted, err = d.People.Trusted(r.Context(), tx, accountID, d.Pages.Cookie(r, trustedCookie))
 		return err
 	})
 	if err != nil {
 		return answer{}, err
 	}
-	if !methods.TOTP {
+	if !methods.TOTP || trusted {
 		return d.signedIn(w, r, f, accountID, how)
 	}
 	f.request.Proved = &proved{Account: accountID, AMR: how.AMR, At: d.Now()}

@@ -39,6 +39,7 @@ type verifyView struct {
 	Email   string
 	Code    bool   // an authenticator app, or recovery codes
 	Passkey string // options for the browser; empty for none
+	Days    int    // for which the browser may be remembered; 0 where a code is asked for in any case
 	None    bool   // the person has no second way
 	Methods string // where one is added
 	Problem web.Message
@@ -94,6 +95,9 @@ func (d *Door) showVerify(r *http.Request, f *flow, problem web.Message) (answer
 		Action: "/verify/" + url.PathEscape(f.handle), Client: f.clientName(r), Email: who.Email,
 		Code: methods.TOTP || methods.RecoveryCodes > 0, None: !methods.Second(), Methods: securityPath, Problem: problem,
 	}
+	if methods.TOTP && f.request.half(d.Now()) != nil {
+		view.Days = int(account.TrustedLife / (24 * time.Hour))
+	}
 	if keys := methods.Usable(); len(keys) > 0 && d.People.TakesPasskeys() {
 		view.Passkey = d.People.PasskeyOptions(verifyPurpose(f), keys)
 	}
@@ -104,7 +108,7 @@ func (d *Door) showVerify(r *http.Request, f *flow, problem web.Message) (answer
 func (d *Door) Verify(w http.ResponseWriter, r *http.Request) { d.serve(w, r, d.verify) }
 
 func (d *Door) verify(w http.ResponseWriter, r *http.Request) (answer, error) {
-	f, values, err := d.openForm(w, r, verifyPurpose, "code", "passkey", "restart", "cancel")
+	f, values, err := d.openForm(w, r, verifyPurpose, "code", "remember", "passkey", "restart", "cancel")
 	if err != nil {
 		return answer{}, err
 	}
@@ -131,6 +135,11 @@ func (d *Door) verify(w http.ResponseWriter, r *http.Request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
+	if values.Has("remember") && f.request.Proved != nil {
+		if err := d.remember(w, r, who.ID); err != nil {
+			return answer{}, err
+		}
+	}
 	before := []string{amrPassword}
 	switch half := f.request.Proved; {
 	case half == nil:
@@ -139,6 +148,22 @@ func (d *Door) verify(w http.ResponseWriter, r *http.Request) (answer, error) {
 		before = half.AMR
 	}
 	return d.signedIn(w, r, f, who.ID, byCode(d.Now(), before))
+}
+
+// remember has this browser of the person asked for no code of the app, for a while.
+func (d *Door) remember(w http.ResponseWriter, r *http.Request, accountID string) error {
+	token := ""
+	err := d.DB.Read(r.Context(), func(tx *db.Tx) (err error) {
+		token, err = d.People.TrustedToken(r.Context(), tx, accountID)
+		return err
+	})
+	if errors.Is(err, account.ErrUnknown) {
+		return nil // the app was removed meanwhile
+	}
+	if err == nil {
+		d.Pages.SetCookie(w, trustedCookie, token, account.TrustedLife)
+	}
+	return err
 }
 
 func (d *Door) verifyPasskey(w http.ResponseWriter, r *http.Request, f *flow, who *account.Account, response string) (answer, error) {

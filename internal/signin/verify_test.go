@@ -88,6 +88,47 @@ func TestCodeAfterThePassword(t *testing.T) {
 	wantCode(t, w.authorize("acr_values", "aal2", "prompt", "none"), toShop)
 }
 
+// TestRememberedBrowser holds that a browser which was remembered is asked for no code,
+// that this proves nothing, and what ends it.
+func TestRememberedBrowser(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	code := b.app("aiko@example.test")
+	remembered := func() *browser {
+		t.Helper()
+		w := b.browser()
+		b.clock.Advance(time.Minute) // another code
+		wantCode(t, w.fill(w.signIn(w.authorize(), "aiko"), "code-form", "code", code(), "remember", "yes"), toShop)
+		return w
+	}
+	w := remembered()
+	again := func(more ...string) answer {
+		t.Helper()
+		return w.signIn(w.authorize(append([]string{"prompt", "login"}, more...)...), "aiko")
+	}
+	granted := b.redeem(wantCode(t, again(), toShop), "shop.web", "https://a.example/cb")
+	if granted.ACR != "aal1" || !slices.Equal(granted.AMR, []string{"pwd"}) {
+		t.Errorf("a browser that is remembered counts as a proof: %s %v", granted.ACR, granted.AMR)
+	}
+	page := again("acr_values", "aal2")
+	wantPage(t, page, "code-form")
+	if strings.Contains(page.body, `id="remember"`) {
+		t.Error("where a client asks for the strong way, the browser cannot be remembered")
+	}
+	stranger := b.browser()
+	wantPage(t, stranger.signIn(stranger.authorize(), "aiko"), "code-form")
+
+	b.clock.Advance(30*24*time.Hour + time.Second)
+	wantPage(t, again(), "code-form")
+
+	w = remembered()
+	who := b.account("aiko@example.test")
+	if err := b.people.ForgetTrusted(t.Context(), who.ID, account.Origin{}); err != nil {
+		t.Fatal(err)
+	}
+	wantPage(t, again(), "code-form")
+}
+
 func TestPasswordGivenForAWhile(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

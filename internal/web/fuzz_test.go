@@ -160,6 +160,7 @@ func FuzzLogLine(f *testing.F) {
 
 // fields is the data of every page at once, each text of it the same.
 type fields struct {
+	Days                            int
 	Providers, More                 []provider
 	Identities                      []identity
 	Linking, Provider, Sealed, Back string
@@ -235,6 +236,7 @@ func everywhere(s string) fields {
 	f.PasskeyName = web.Say("account.withdrawn", s)
 	f.Sessions, f.Others, f.Data, f.Delete = []session{{s, s, s, s, web.Say("account.device", s, s), false}}, true, s, s
 	f.Providers, f.More, f.Linking, f.Provider, f.Sealed, f.Back = []provider{{s, s, s}}, []provider{{s, s, s}}, s, s, s, s
+	f.Days = 30
 	f.Identities = []identity{{s, s, s, s, s, s, 1}}
 	f.Recover, f.Unverified, f.Letters = s, true, true
 	f.Consents = []fields{f}
