@@ -33,6 +33,10 @@ type serveCommand struct {
 	MTLSHeader string `name:"mtls-header" env:"SEKISHO_MTLS_HEADER" placeholder:"NAME" help:"Header in which a proxy of --trust-proxy hands their certificates on, at every request to --mtls-url, as in Client-Cert."`
 	ClientCA   string `name:"client-ca" env:"SEKISHO_CLIENT_CA" placeholder:"FILE" help:"Authorities (PEM) whose certificates clients with tls_client_auth present."`
 
+	PasswordHook           string   `env:"SEKISHO_PASSWORD_HOOK" placeholder:"URL" help:"Where the system that people come from says whether a password is right, of people imported with password_elsewhere. Default: none is asked."`
+	PasswordHookSecretFile string   `env:"SEKISHO_PASSWORD_HOOK_SECRET_FILE" placeholder:"FILE" help:"File with the bearer token that it knows this server by."`
+	PasswordHookNetworks   []string `env:"SEKISHO_PASSWORD_HOOK_NETWORKS" placeholder:"NETWORK" help:"Private networks where it may be. Default: public addresses only."`
+
 	MailServer       string `env:"SEKISHO_MAIL_SERVER" placeholder:"URL" help:"Mail server for letters to people: smtp://user@mail.example:587 (STARTTLS) or smtps://. Default: none are sent, and a forgotten password is for operators."`
 	MailFrom         string `env:"SEKISHO_MAIL_FROM" placeholder:"ADDRESS" help:"Who the letters are from, as in Market <no-reply@market.example>."`
 	MailPasswordFile string `env:"SEKISHO_MAIL_PASSWORD_FILE" placeholder:"FILE" help:"File with the password of the user of --mail-server."`
@@ -61,6 +65,13 @@ func (c serveCommand) Run(ctx context.Context, term terminal) (err error) {
 		return fmt.Errorf("--provider-networks: %w", err)
 	}
 	config.ProviderSecrets = c.ProviderSecrets
+	if config.PasswordHookNetworks, err = prefixes(c.PasswordHookNetworks); err != nil {
+		return fmt.Errorf("--password-hook-networks: %w", err)
+	}
+	config.PasswordHook = c.PasswordHook
+	if config.PasswordHookSecret, err = oneLine(c.PasswordHookSecretFile); err != nil {
+		return fmt.Errorf("--password-hook-secret-file: %w", err)
+	}
 	config.MTLS = app.MTLS{URL: strings.TrimSuffix(c.MTLSURL, "/"), Listen: c.MTLSListen, Header: c.MTLSHeader}
 	if config.MTLS.Roots, err = authorities(c.ClientCA); err != nil {
 		return fmt.Errorf("--client-ca: %w", err)
@@ -80,15 +91,20 @@ func (c serveCommand) Run(ctx context.Context, term terminal) (err error) {
 // mail is the mail server of the flags.
 func (c serveCommand) mail() (mail.Server, error) {
 	server := mail.Server{URL: c.MailServer, From: c.MailFrom}
-	if c.MailPasswordFile == "" {
-		return server, nil
-	}
-	text, err := os.ReadFile(c.MailPasswordFile)
-	if err != nil {
+	var err error
+	if server.Password, err = oneLine(c.MailPasswordFile); err != nil {
 		return server, fmt.Errorf("--mail-password-file: %w", err)
 	}
-	server.Password = strings.TrimRight(string(text), "\r\n")
 	return server, nil
+}
+
+// oneLine reads a file that holds one secret; empty for no file.
+func oneLine(file string) (string, error) {
+	if file == "" {
+		return "", nil
+	}
+	text, err := os.ReadFile(file)
+	return strings.TrimRight(string(text), "\r\n"), err
 }
 
 // authorities reads a file of certificates in PEM; nil for none.

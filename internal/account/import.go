@@ -17,12 +17,16 @@ const ImportBatch = 10_000
 
 // Imported is a person as another system knows one.
 type Imported struct {
-	Email         string    `json:"email"`
-	EmailVerified bool      `json:"email_verified,omitempty"`
-	PasswordHash  string    `json:"password_hash,omitempty"` // as secret.CheckForeign knows it; empty for none
-	CreatedAt     time.Time `json:"created_at,omitzero"`     // zero: now
-	Disabled      bool      `json:"disabled,omitempty"`
-	Profile       Profile   `json:"profile,omitzero"`
+	Email         string `json:"email"`
+	EmailVerified bool   `json:"email_verified,omitempty"`
+	PasswordHash  string `json:"password_hash,omitempty"` // as secret.CheckForeign knows it; empty for none
+	// PasswordElsewhere says that only the other system can tell whether a password is
+	// right: PasswordHook asks it until the person has signed in once.
+	PasswordElsewhere bool `json:"password_elsewhere,omitempty"`
+
+	CreatedAt time.Time `json:"created_at,omitzero"` // zero: now
+	Disabled  bool      `json:"disabled,omitempty"`
+	Profile   Profile   `json:"profile,omitzero"`
 
 	// Identities are what the person signs in with at providers of others.
 	Identities []ImportedIdentity `json:"identities,omitempty"`
@@ -59,6 +63,9 @@ const (
 func (i *Imported) Check() error {
 	if _, ok := normaliseEmail(i.Email); !ok || len(spelling(i.Email)) > maxIdentifier {
 		return ErrEmailInvalid
+	}
+	if i.PasswordHash != "" && i.PasswordElsewhere {
+		return errors.New("account: a person with a password_hash has no password_elsewhere")
 	}
 	if i.PasswordHash != "" {
 		if err := secret.CheckForeign(i.PasswordHash); err != nil {
@@ -152,8 +159,11 @@ func (p *People) importPart(ctx context.Context, tx *db.Tx, part []Imported) (in
 		}
 		at := db.Millis(made[i].CreatedAt)
 		accounts.add(id, made[i].Ref.Handle[:], made[i].Ref.Gen, string(made[i].State), profile, at, at)
-		if hash := part[i].PasswordHash; hash != "" {
-			passwords.add(id, hash, at)
+		switch {
+		case part[i].PasswordHash != "":
+			passwords.add(id, part[i].PasswordHash, at)
+		case part[i].PasswordElsewhere:
+			passwords.add(id, phcElsewhere, at)
 		}
 		for _, held := range part[i].Identities {
 			elsewhere.add(held.Issuer, held.Subject, id, held.Email, at, at)

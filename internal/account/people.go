@@ -14,17 +14,18 @@ import (
 	"github.com/sekisho-id/sekisho/internal/secret"
 )
 
-// Config is what People needs. All fields but Generation, SiteWords and
+// Config is what People needs. All fields but Generation, SiteWords, PasswordHook and
 // those of passkeys and codes are required.
 type Config struct {
-	DB         *db.DB
-	Hasher     *secret.Hasher
-	DeviceKey  []byte                       // 32 bytes; signs known-device tokens
-	Generation func() int                   // of pairwise keys that new accounts get; nil: the first one
-	FactorKey  []byte                       // 32 bytes: challenges, and what is kept of one-time codes; needed with Site
-	Site       func() (origin, name string) // of the pages that passkeys are made for; nil: none are taken
-	SiteWords  []string                     // words nobody may build a password of: names of the group
-	Now        func() time.Time
+	DB           *db.DB
+	Hasher       *secret.Hasher
+	DeviceKey    []byte                       // 32 bytes; signs known-device tokens
+	Generation   func() int                   // of pairwise keys that new accounts get; nil: the first one
+	FactorKey    []byte                       // 32 bytes: challenges, and what is kept of one-time codes; needed with Site
+	Site         func() (origin, name string) // of the pages that passkeys are made for; nil: none are taken
+	PasswordHook *PasswordHook                // asks the system that people come from; nil: there is none
+	SiteWords    []string                     // words nobody may build a password of: names of the group
+	Now          func() time.Time
 }
 
 // People is everybody who has an account.

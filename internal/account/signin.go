@@ -29,7 +29,7 @@ type candidate struct {
 // CheckPassword says who an attempt is by, if the password proves it. All that
 // is wrong gives ErrCredentials, after the same work: whether an account exists
 // shows neither in the answer nor in its time. An attempt that is not evaluated
-// gives a *ThrottledError; ErrTooLarge and secret.ErrBusy are the other answers.
+// gives a *ThrottledError; ErrTooLarge, ErrElsewhere and secret.ErrBusy are the other answers.
 func (p *People) CheckPassword(ctx context.Context, a Attempt) (*Account, error) {
 	password, err := preparePassword(a.Password)
 	if err != nil {
@@ -124,8 +124,8 @@ func (p *People) takeCounters(ctx context.Context, tx *db.Tx, a Attempt, who *ca
 // evaluate does the same work whoever is meant. It gives the password under
 // today's cost if it was stored under another.
 func (p *People) evaluate(ctx context.Context, who *candidate, password string) (rehashed string, err error) {
-	ok, rehash, err := p.Hasher.Verify(ctx, who.phc, password)
-	if errors.Is(err, secret.ErrBusy) {
+	ok, rehash, err := p.verify(ctx, who, password)
+	if errors.Is(err, secret.ErrBusy) || errors.Is(err, ErrElsewhere) {
 		return "", errors.Join(err, p.giveBack(ctx, who.taken))
 	}
 	if err != nil {

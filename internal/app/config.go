@@ -43,6 +43,10 @@ type Config struct {
 	ProviderSecrets  string         // directory with a file for each provider of the group, by its name; empty: people sign in here alone
 	ProviderNetworks []netip.Prefix // private networks where providers may be
 
+	PasswordHook         string // of the system that people come from; empty: there is none
+	PasswordHookSecret   string
+	PasswordHookNetworks []netip.Prefix // private networks where it may be
+
 	Mail    mail.Server // that takes letters to people; without a URL none are sent
 	OTLP    string      // base URL of an OTLP/HTTP collector of traces; empty: no traces
 	Version string      // of this program, for metrics and traces
@@ -136,6 +140,9 @@ func (c Config) Validate() error {
 		fault("--tls-cert and --tls-key go together")
 	}
 	c.MTLS.check(c, fault)
+	if c.PasswordHook != "" && c.PasswordHookSecret == "" {
+		fault("--password-hook needs --password-hook-secret-file: it answers anybody else too")
+	}
 	if c.Mail.URL != "" {
 		if err := c.Mail.Check(); err != nil {
 			fault("--mail-server: %w", err)

@@ -19,6 +19,7 @@ import (
 	"github.com/sekisho-id/sekisho/internal/keyring"
 	"github.com/sekisho-id/sekisho/internal/mail"
 	"github.com/sekisho-id/sekisho/internal/outbox"
+	"github.com/sekisho-id/sekisho/internal/outgoing"
 	"github.com/sekisho-id/sekisho/internal/pairwise"
 	"github.com/sekisho-id/sekisho/internal/registry"
 	"github.com/sekisho-id/sekisho/internal/secret"
@@ -80,7 +81,7 @@ func (r *Rooms) open(ctx context.Context) error {
 	r.People, err = account.Open(ctx, account.Config{
 		DB: r.DB, Hasher: secret.NewHasher(c.Passwords), DeviceKey: r.Keys.Secret("device"),
 		FactorKey: r.Keys.Secret("factor"), Site: r.site,
-		Generation: generation, SiteWords: r.siteWords(), Now: c.Now,
+		Generation: generation, SiteWords: r.siteWords(), PasswordHook: r.passwordHook(), Now: c.Now,
 	})
 	if err != nil {
 		return err
@@ -108,6 +109,16 @@ func (r *Rooms) clientsRemoved(ctx context.Context, tx *db.Tx, clients []string)
 func (r *Rooms) site() (origin, name string) {
 	group := r.Registry.Current()
 	return group.Issuer, group.Name.String()
+}
+
+// passwordHook asks the system that people come from, where there is one.
+func (r *Rooms) passwordHook() *account.PasswordHook {
+	c := r.config
+	if c.PasswordHook == "" {
+		return nil
+	}
+	policy := outgoing.PolicyFor(r.Registry.Current().Issuer, c.PasswordHookNetworks, c.EventRoots)
+	return &account.PasswordHook{URL: c.PasswordHook, Secret: c.PasswordHookSecret, Client: outgoing.NewClient(policy)}
 }
 
 // siteWords are the words nobody may build a password of.

@@ -281,6 +281,8 @@ func signInProblem(w http.ResponseWriter, err error) (problem web.Message, statu
 	case errors.As(err, &throttled):
 		w.Header().Set("Retry-After", strconv.Itoa(throttled.Seconds()))
 		return throttledMessage(throttled.Seconds()), http.StatusTooManyRequests, true
+	case errors.Is(err, account.ErrElsewhere):
+		return web.Say("problem.elsewhere"), http.StatusServiceUnavailable, true
 	case errors.Is(err, account.ErrTooLarge):
 		return web.Say("problem.password-long"), http.StatusBadRequest, true
 	case errors.Is(err, account.ErrCredentials):
