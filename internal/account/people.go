@@ -95,6 +95,11 @@ func (p *People) ByHandles(ctx context.Context, tx *db.Tx, handles []Handle) (ma
 	return found, err
 }
 
+// ByIdentity finds a person by what a provider calls them, or gives ErrUnknown.
+func (p *People) ByIdentity(ctx context.Context, tx *db.Tx, issuer, subject string) (*Account, error) {
+	return one(accountRows(ctx, tx, "a.id = (SELECT account_id FROM account_identity WHERE issuer = $1 AND subject = $2)", issuer, subject))
+}
+
 // ByEmail finds a person by any spelling of the e-mail address, or gives
 // ErrUnknown.
 func (p *People) ByEmail(ctx context.Context, tx *db.Tx, email string) (*Account, error) {

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/sekisho-id/sekisho/internal/token"
 	"github.com/sekisho-id/sekisho/internal/tracing"
 	"github.com/sekisho-id/sekisho/internal/web"
 )
@@ -21,6 +22,7 @@ import (
 // metrics are what operators watch. Labels are bounded: routes come from
 // routes.go, never from a request's path.
 type metrics struct {
+	legacy   *prometheus.CounterVec
 	registry *prometheus.Registry
 	requests *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
@@ -53,13 +55,16 @@ func newMetrics(version string) *metrics {
 			Name: "sekisho_http_request_seconds", Help: "Time to answer, by route.",
 			Buckets: []float64{.0002, .0005, .001, .002, .005, .01, .025, .05, .1, .25, .5, 1, 2.5},
 		}, []string{"route"}),
+		legacy: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "sekisho_legacy_exchanges_total", Help: "Tokens of systems of before that were exchanged, by their name in the group file and the client that asked.",
+		}, []string{"legacy", "client"}),
 		events: newEventMetrics(),
 	}
 	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "sekisho_build_info", Help: "Always 1; the labels say what runs.",
 	}, []string{"version", "go"})
 	build.WithLabelValues(version, runtime.Version()).Set(1)
-	m.registry.MustRegister(m.requests, m.seconds, build, m.events.tries, m.events.seconds,
+	m.registry.MustRegister(m.requests, m.seconds, m.legacy, build, m.events.tries, m.events.seconds,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -95,6 +100,12 @@ func (a *App) observe(r *http.Request, status int, took time.Duration) {
 		}
 	}
 	a.metrics.observe(route, status, took, traceID)
+	if route != token.PathToken || status != http.StatusOK {
+		return
+	}
+	if event := web.Event(r.Context()); event.Text("legacy") != "" {
+		a.metrics.legacy.WithLabelValues(event.Text("legacy"), event.Text("client")).Inc()
+	}
 }
 
 // of finds the series of a kind. Only the first time it asks the vectors, which

@@ -32,6 +32,7 @@ func build(group *Group, sectors map[string]Sector, registered []Registered) (*S
 		events:     map[string]*Event{},
 		published:  map[string][]*Event{},
 		received:   map[string][]*Event{},
+		legacy:     map[string][]*Legacy{},
 	}
 	s.self = serverResource()
 	if group == nil {
@@ -47,6 +48,9 @@ func build(group *Group, sectors map[string]Sector, registered []Registered) (*S
 		}
 	}
 	b.addProviders()
+	if err := b.addLegacy(); err != nil {
+		return nil, err
+	}
 	for _, call := range group.Calls {
 		if err := b.addEdge(call); err != nil {
 			return nil, fmt.Errorf("call from %s to %s: %w", call.From, call.To, err)

@@ -47,6 +47,7 @@ func (g *Group) check(r *report) {
 	c.checkSectors()
 	c.checkAudiences()
 	c.checkCalls()
+	c.checkLegacy()
 	c.checkEvents()
 	c.checkNeverLink()
 	if len(r.faults) == 0 {

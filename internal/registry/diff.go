@@ -30,6 +30,7 @@ func diff(old, group *Group, registered map[string][]string) Plan {
 		d.diffSubsystem(name)
 	}
 	d.diffCalls()
+	d.diffLegacy()
 	d.diffEvents()
 	d.diffNeverLink()
 	return plan

@@ -17,6 +17,7 @@ type Group struct {
 	Issuer     string                     `json:"issuer" jsonschema:"description=The https origin of the authorization server: no path and no slash at the end. Plain http on a loopback address only."`
 	Providers  map[string]*GroupProvider  `json:"providers,omitempty" jsonschema:"description=OpenID providers of others at which people may sign in\\, by name."`
 	Subsystems map[string]*GroupSubsystem `json:"subsystems" jsonschema:"description=The member systems by name: small letters\\, digits and hyphens\\, at most 40."`
+	Legacy     map[string]*GroupLegacy    `json:"legacy_tokens,omitempty" jsonschema:"description=Tokens of systems that were there before\\, which services may exchange for those of this one\\, by name."`
 	Calls      []GroupCall                `json:"calls,omitempty" jsonschema:"description=Who may call whom. What is not listed cannot be called."`
 	Events     []GroupEvent               `json:"events,omitempty" jsonschema:"description=Who may tell whom what happened. What is not listed reaches nobody."`
 	NeverLink  [][]string                 `json:"never_link,omitempty" jsonschema:"description=Pairs of subsystems that must never be able to find out\\, not even together with others\\, that two identifiers belong to one person. Calls that would let them are refused."`

@@ -123,6 +123,7 @@ func (r *report) parse(text string) (ast.Node, bool) {
 // readFiles reads the files that clients name, so that the group holds what was
 // in them.
 func (r *report) readFiles(group *Group, files func(path string) ([]byte, error)) {
+	r.readLegacy(group, files)
 	for _, name := range sortedKeys(group.Subsystems) {
 		if resource := group.Subsystems[name].Resource; resource != nil {
 			r.readSchemas(resource, below("subsystems", name)+".resource.authorization_details", files)

@@ -159,6 +159,9 @@ func (g *Group) finish() {
 			client.SecretFile, client.JWKSFile = "", "" // what was in them is above
 		}
 	}
+	for _, legacy := range g.Legacy {
+		legacy.finish()
+	}
 	for i := range g.Calls {
 		call := &g.Calls[i]
 		if g.Subsystems[call.From].Scenario == ThirdParty {

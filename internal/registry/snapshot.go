@@ -98,7 +98,8 @@ type Snapshot struct {
 	Theme    string // Name of the colours of the pages; empty for the usual ones
 	Issuer   string // empty while no group was applied
 
-	providers  []*Provider // by name
+	providers  []*Provider          // by name
+	legacy     map[string][]*Legacy // by name of the service
 	self       *Resource
 	clients    map[string]*Client
 	subsystems map[string]*Subsystem

@@ -147,16 +147,18 @@ func (d *Door) asked(ctx context.Context, values url.Values) (*Request, error) {
 	return d.parse(ctx, inner, origin{signed: signed})
 }
 
+// longestQuery is how much of the 8 KiB that a URL may have is left for a query.
+const longestQuery = 7 << 10
+
 // withCookies sends a POST from another site around once as a GET. Our cookies
 // are SameSite=Lax, so such a POST comes without them and a person who is signed
 // in would look like a stranger.
 func (d *Door) withCookies(r *http.Request, values url.Values) (answer, bool) {
-	const longest = 7 << 10 // of the 8 KiB that a URL may have
 	if r.Method != http.MethodPost || d.Pages.KnownBrowser(r).Hash() != nil || d.Pages.Cookie(r, sessionCookie) != "" {
 		return answer{}, false
 	}
 	query := values.Encode()
-	if len(query) > longest {
+	if len(query) > longestQuery {
 		return answer{}, false
 	}
 	return answer{location: r.URL.Path + "?" + query}, true

@@ -93,10 +93,14 @@ func (d *Door) connect(w http.ResponseWriter, r *http.Request) (answer, error) {
 	if err != nil || session == nil {
 		return again, err
 	}
-	if _, err := d.provider(r); err != nil {
+	p, err := d.provider(r)
+	if err != nil {
 		return answer{}, err
 	}
 	id, err := d.Upstream.Unseal(values.Get("sealed"), connectPurpose(session))
+	if err == nil && id.Issuer != p.Issuer {
+		err = upstream.ErrRefused
+	}
 	if err == nil {
 		err = d.People.LinkIdentity(r.Context(), session.AccountID, id, d.origin(r, ""))
 	}

@@ -114,7 +114,11 @@ func (d *Door) fromUpstream(w http.ResponseWriter, r *http.Request) (answer, err
 	if r.Method == http.MethodPost {
 		// Our cookies do not come with a form of another site: it is sent around once.
 		said.Del("user") // of Apple, who may tell a name there that nobody vouches for
-		return answer{location: r.URL.Path + "?" + said.Encode()}, nil
+		query := said.Encode()
+		if len(query) > longestQuery {
+			return answer{}, shown{oauth.Refuse(oauth.InvalidRequest, "The answer of the provider is too long.")}
+		}
+		return answer{location: r.URL.Path + "?" + query}, nil
 	}
 	p, err := d.provider(r)
 	if err != nil {

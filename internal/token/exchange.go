@@ -18,7 +18,7 @@ const maxChain = 4
 
 // exchange is the token exchange grant (RFC 8693 §2): a service that was called
 // for a person gets a token to call on for the same person. It writes nothing
-// to the database and reads nothing from it. What proves events is asked for in
+// to the database and reads nothing from it, but for a token of a system of before (legacy.go). What proves events is asked for in
 // the same way, and is another matter (event.go).
 func (d *Door) exchange(ctx context.Context, c call) (answer, error) {
 	if c.asksForEvents() {
@@ -53,8 +53,11 @@ func (d *Door) subject(ctx context.Context, c call) (*mint.User, error) {
 	if c.subjectToken == "" || c.subjectTokenType == "" {
 		return nil, oauth.Refuse(oauth.InvalidRequest, "The parameters subject_token and subject_token_type are both needed.")
 	}
+	if c.subjectTokenType == oauth.TokenTypeJWT {
+		return d.legacySubject(ctx, c)
+	}
 	if c.subjectTokenType != oauth.TokenTypeAccess {
-		return nil, oauth.Refuse(oauth.InvalidRequest, "The subject_token_type must be the URN of access_token; no other token can be exchanged.")
+		return nil, oauth.Refuse(oauth.InvalidRequest, "The subject_token_type must be the URN of access_token, or of jwt for a legacy token; no other token can be exchanged.")
 	}
 	checked, err := d.Mint.Check(ctx, c.subjectToken)
 	switch {

@@ -71,7 +71,7 @@ func (u *Upstream) discover(ctx context.Context, issuer string, known *acquainta
 			known.metadata, known.read = metadata, now
 			return metadata, nil
 		}
-		known.failed = now
+		known.failed = u.Now() // those who waited meanwhile do not wait again
 	}
 	if known.metadata != nil && age < metadataStale {
 		return known.metadata, nil

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/oauth2"
 
+	"github.com/sekisho-id/sekisho/oauth"
 	"github.com/sekisho-id/sekisho/sdk/rp"
 )
 
@@ -191,6 +192,13 @@ func TestExchangeIsRememberedByTokenAndUse(t *testing.T) {
 	form := issuer.Forms()[0]
 	if form["subject_token"][0] != "user-token-1" || form["resource"][0] != market || form["scope"][0] != "items.read" {
 		t.Errorf("sent %v", form)
+	}
+	legacy, err := client.ExchangeLegacy(t.Context(), "user-token-1", market, "items.read")
+	if err != nil || legacy.AccessToken == first {
+		t.Errorf("a token of before is another one: %v, %v", legacy, err)
+	}
+	if sent := issuer.Forms()[4]; sent["subject_token_type"][0] != string(oauth.TokenTypeJWT) {
+		t.Errorf("sent %v", sent)
 	}
 	issuer.Clock.Advance(issuer.Life)
 	if later := exchange("user-token-1", market, "items.read"); later == first {
