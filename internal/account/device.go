@@ -1,10 +1,7 @@
 package account
 
 import (
-	"crypto/hmac"
-	"crypto/sha256"
 	"encoding/base64"
-	"encoding/binary"
 	"encoding/hex"
 	"time"
 
@@ -14,44 +11,26 @@ import (
 // DeviceTokenLife is how long a browser stays known after a sign-in.
 const DeviceTokenLife = 180 * 24 * time.Hour
 
-// A known-device token is a random number, the time it was made, and a MAC over
-// both and the account. It names nobody, fits one account only, and needs no
-// row: what is stored is the counter of a device that fails.
-const (
-	deviceNonce = 16
-	deviceTime  = 8
-	deviceToken = deviceNonce + deviceTime + sha256.Size
-)
+// A known-device token is a stamp for the account. It names nobody, fits one account
+// only, and needs no row: what is stored is the counter of a device that fails.
 
 // DeviceToken makes the token by which a browser is known to a person who has
 // just signed in on it.
 func (p *People) DeviceToken(accountID string) string {
-	b := make([]byte, 0, deviceToken)
-	b = append(b, secret.Bytes(deviceNonce)...)
-	b = binary.BigEndian.AppendUint64(b, uint64(p.Now().Unix())) //nolint:gosec // a time after 1970
-	return base64.RawURLEncoding.EncodeToString(append(b, p.deviceMAC(accountID, b)...))
+	return base64.RawURLEncoding.EncodeToString(secret.NewStamp(p.DeviceKey, deviceContext(accountID), p.Now().Unix()))
 }
 
 // knownDevice finds the counter of a device that is known to the account.
 func (p *People) knownDevice(accountID, token string) (c counter, ok bool) {
 	b, err := base64.RawURLEncoding.Strict().DecodeString(token)
-	if err != nil || len(b) != deviceToken || accountID == "" {
+	if err != nil || accountID == "" {
 		return c, false
 	}
-	named, mac := b[:deviceNonce+deviceTime], b[deviceNonce+deviceTime:]
-	if !secret.Equal(mac, p.deviceMAC(accountID, named)) {
+	made, ok := secret.OpenStamp(p.DeviceKey, deviceContext(accountID), b)
+	if !ok || p.Now().Sub(time.Unix(made, 0)) > DeviceTokenLife {
 		return c, false
 	}
-	made := time.Unix(int64(binary.BigEndian.Uint64(named[deviceNonce:])), 0) //nolint:gosec // written above
-	if p.Now().Sub(made) > DeviceTokenLife {
-		return c, false
-	}
-	return counter{countDevice, accountID + "." + hex.EncodeToString(b[:deviceNonce])}, true
+	return counter{countDevice, accountID + "." + hex.EncodeToString(b[:secret.StampNonce])}, true
 }
 
-func (p *People) deviceMAC(accountID string, named []byte) []byte {
-	mac := hmac.New(sha256.New, p.DeviceKey)
-	mac.Write([]byte("device\x00" + accountID + "\x00"))
-	mac.Write(named)
-	return mac.Sum(nil)
-}
+func deviceContext(accountID string) string { return "device\x00" + accountID + "\x00" }

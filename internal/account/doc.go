@@ -3,7 +3,7 @@
 //
 // It owns accounts with their profile, the identifiers people sign in with,
 // passwords and what makes a good one, identities at providers of others, the throttling of attempts, and the
-// known-device token; the tables account, account_identifier, password,
+// known-device token; the tables account, account_identifier, account_identity, password,
 // throttle and account_gone are its own.
 //
 // It does not own sessions, grants or consents. Whoever disables or deletes a

@@ -44,7 +44,7 @@ func (i *ImportedIdentity) Check() error {
 	switch {
 	case !strings.HasPrefix(i.Issuer, "https://") && !strings.HasPrefix(i.Issuer, "http://"), len(i.Issuer) > maxIssuer:
 		return fmt.Errorf("account: an identity has the issuer %q; it is the URL under which the provider is known", i.Issuer)
-	case i.Subject == "", len(i.Subject) > maxSubject:
+	case i.Subject == "", len(i.Subject) > MaxSubject:
 		return errors.New("account: an identity has a subject of 1 to 255 bytes")
 	case len(i.Email) > maxIdentifier:
 		return fmt.Errorf("account: the address of an identity has more than %d bytes", maxIdentifier)
@@ -54,8 +54,9 @@ func (i *ImportedIdentity) Check() error {
 
 // Limits of identities.
 const (
-	maxIssuer  = 2048
-	maxSubject = 255 // OIDC Core §2
+	maxIssuer = 2048
+	// MaxSubject is how many bytes a sub has at most (OIDC Core §2).
+	MaxSubject = 255
 )
 
 // Check says what is wrong with a person to be imported, in words for an operator; nil if

@@ -33,7 +33,7 @@ type Config struct {
 	TrustProxy []netip.Prefix // peers whose X-Forwarded-For is believed
 
 	EventNetworks []netip.Prefix // private networks where receivers of events may be that belong to the group
-	EventRoots    *x509.CertPool // whom receivers of events have their certificates from; nil: the system's
+	EventRoots    *x509.CertPool // whom receivers of events, providers and the password hook have their certificates from; nil: the system's
 
 	PPIDSecrets       [][]byte     // one 32-byte secret per PPID key generation, oldest first
 	KeyEncryptionKeys []secret.KEK // one of them seals the private keys in the database

@@ -21,7 +21,8 @@ const (
 	maxAssertion   = 16 << 10
 )
 
-// assertionAlgs are the algorithms a client may sign assertions with.
+// assertionAlgs are the algorithms a client may sign assertions with, and a system of
+// before its tokens.
 var assertionAlgs = []jose.Alg{jose.ES256, jose.RS256, jose.PS256, jose.EdDSA}
 
 // assertionTypes are the typ headers of a client assertion: none, the general

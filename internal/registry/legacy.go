@@ -37,13 +37,10 @@ type Legacy struct {
 	keys *jose.JWKS
 }
 
-// legacyAlgs are the algorithms that tokens of before may be signed with.
-var legacyAlgs = []jose.Alg{jose.ES256, jose.PS256, jose.RS256, jose.EdDSA}
-
 // Verify gives the claims of a token that the issuer has signed. What they say is for the
 // caller to check.
 func (l *Legacy) Verify(token string) (claims []byte, header jose.Header, err error) {
-	return l.keys.Verify(token, legacyAlgs)
+	return l.keys.Verify(token, assertionAlgs)
 }
 
 // Legacy lists the tokens of before that a service may be called with, by name.
@@ -70,21 +67,6 @@ func (b *builder) addLegacy() error {
 		})
 	}
 	return nil
-}
-
-func (r *report) readLegacy(group *Group, files func(path string) ([]byte, error)) {
-	for _, name := range sortedKeys(group.Legacy) {
-		l, at := group.Legacy[name], below("legacy_tokens", name)+".jwks_file"
-		switch {
-		case l == nil || l.JWKSFile == "":
-		case len(l.JWKS) > 0:
-			r.value(at, "there are `jwks` and `jwks_file`", "keep one of them")
-		default:
-			if data, ok := r.open(at, l.JWKSFile, files); ok {
-				l.JWKS = bytes.TrimSpace(data)
-			}
-		}
-	}
 }
 
 // finish brings it into one order, and forgets where the keys were read.

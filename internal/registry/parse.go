@@ -3,6 +3,7 @@ package registry
 import (
 	"bytes"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"path"
@@ -123,7 +124,11 @@ func (r *report) parse(text string) (ast.Node, bool) {
 // readFiles reads the files that clients name, so that the group holds what was
 // in them.
 func (r *report) readFiles(group *Group, files func(path string) ([]byte, error)) {
-	r.readLegacy(group, files)
+	for _, name := range sortedKeys(group.Legacy) {
+		if l := group.Legacy[name]; l != nil {
+			l.JWKS = r.either(below("legacy_tokens", name), "jwks", l.JWKS, l.JWKSFile, files)
+		}
+	}
 	for _, name := range sortedKeys(group.Subsystems) {
 		if resource := group.Subsystems[name].Resource; resource != nil {
 			r.readSchemas(resource, below("subsystems", name)+".resource.authorization_details", files)
@@ -131,13 +136,7 @@ func (r *report) readFiles(group *Group, files func(path string) ([]byte, error)
 		for _, short := range sortedKeys(group.Subsystems[name].Clients) {
 			client := group.Subsystems[name].Clients[short]
 			at := clientPath(name, short)
-			if client.JWKSFile != "" && len(client.JWKS) > 0 {
-				r.value(at+".jwks_file", "there are `jwks` and `jwks_file`", "keep one of them")
-			} else if client.JWKSFile != "" {
-				if data, ok := r.open(at+".jwks_file", client.JWKSFile, files); ok {
-					client.JWKS = bytes.TrimSpace(data)
-				}
-			}
+			client.JWKS = r.either(at, "jwks", client.JWKS, client.JWKSFile, files)
 			if client.SecretFile != "" {
 				if data, ok := r.open(at+".secret_file", client.SecretFile, files); ok {
 					r.keepSecret(client, at+".secret_file", string(data))
@@ -151,17 +150,23 @@ func (r *report) readFiles(group *Group, files func(path string) ([]byte, error)
 func (r *report) readSchemas(resource *GroupResource, path string, files func(path string) ([]byte, error)) {
 	for _, name := range sortedKeys(resource.Details) {
 		detail := resource.Details[name]
-		at := below(path, name) + ".schema_file"
-		switch {
-		case detail.SchemaFile == "":
-		case len(detail.Schema.RawMessage) > 0:
-			r.value(at, "there are `schema` and `schema_file`", "keep one of them")
-		default:
-			if data, ok := r.open(at, detail.SchemaFile, files); ok {
-				detail.Schema.RawMessage = bytes.TrimSpace(data)
-			}
+		detail.Schema.RawMessage = r.either(below(path, name), "schema", detail.Schema.RawMessage, detail.SchemaFile, files)
+	}
+}
+
+// either is a value that stands in the group file itself, or in a file that it names.
+func (r *report) either(at, key string, value json.RawMessage, file string, files func(path string) ([]byte, error)) json.RawMessage {
+	at = at + "." + key + "_file"
+	switch {
+	case file == "":
+	case len(value) > 0:
+		r.value(at, fmt.Sprintf("there are `%s` and `%s_file`", key, key), "keep one of them")
+	default:
+		if data, ok := r.open(at, file, files); ok {
+			return bytes.TrimSpace(data)
 		}
 	}
+	return value
 }
 
 // open reads one file.

@@ -48,7 +48,7 @@ func (u *Upstream) read(ctx context.Context, t Trip, metadata *oidc.Provider, to
 		return nil, fmt.Errorf("%w: the ID token: %w", ErrRefused, err)
 	case checked.Nonce != nonce:
 		return nil, fmt.Errorf("%w: the ID token has another nonce", ErrRefused)
-	case claims.Subject == "" || len(claims.Subject) > maxSubject:
+	case claims.Subject == "" || len(claims.Subject) > account.MaxSubject:
 		return nil, fmt.Errorf("%w: the ID token names nobody", ErrRefused)
 	case claims.AuthorizedFor != "" && claims.AuthorizedFor != t.Provider.ClientID, len(checked.Audience) > 1 && claims.AuthorizedFor == "":
 		return nil, fmt.Errorf("%w: the ID token was made for another client", ErrRefused)

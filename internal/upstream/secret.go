@@ -3,6 +3,7 @@ package upstream
 import (
 	"bytes"
 	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
@@ -26,37 +27,52 @@ const appleLife = 5 * time.Minute
 // errNoSecret is no fault: a provider without a secret is not offered.
 var errNoSecret = errors.New("there is no secret for the provider")
 
-// secret is what this server shows to a provider. It is read each time, so that a new one
-// needs no restart.
-func (u *Upstream) secret(p *registry.Provider) (string, error) {
+// held is what this server has with a provider: a secret, or a key to sign one with. It is
+// read each time, so that a new one needs no restart.
+func (u *Upstream) held(p *registry.Provider) (password string, key *ecdsa.PrivateKey, err error) {
 	if u.Secrets == "" {
-		return "", errNoSecret
+		return "", nil, errNoSecret
 	}
 	text, err := os.ReadFile(filepath.Join(u.Secrets, p.Name))
 	if err != nil {
-		return "", fmt.Errorf("%w: %w", errNoSecret, err)
+		return "", nil, fmt.Errorf("%w: %w", errNoSecret, err)
 	}
 	if p.Apple != nil {
-		return u.appleSecret(p, text)
+		key, err = appleKey(p, text)
+		return "", key, err
 	}
-	password := strings.TrimRight(string(text), "\r\n")
+	password = strings.TrimRight(string(text), "\r\n")
 	if password == "" {
-		return "", fmt.Errorf("%w: its file is empty", errNoSecret)
+		return "", nil, fmt.Errorf("%w: its file is empty", errNoSecret)
 	}
-	return password, nil
+	return password, nil, nil
 }
 
-// appleSecret signs the secret that Apple asks for, with the key of the team.
-func (u *Upstream) appleSecret(p *registry.Provider, text []byte) (string, error) {
+// secret is what this server shows to a provider.
+func (u *Upstream) secret(p *registry.Provider) (string, error) {
+	password, key, err := u.held(p)
+	if err != nil || key == nil {
+		return password, err
+	}
+	return u.appleSecret(p, key)
+}
+
+// appleKey reads the key of the team.
+func appleKey(p *registry.Provider, text []byte) (*ecdsa.PrivateKey, error) {
 	block, _ := pem.Decode(bytes.TrimSpace(text))
 	if block == nil {
-		return "", fmt.Errorf("the secret of %s is no private key in PEM", p.Name)
+		return nil, fmt.Errorf("the secret of %s is no private key in PEM", p.Name)
 	}
 	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 	key, ok := parsed.(*ecdsa.PrivateKey)
-	if err != nil || !ok {
-		return "", fmt.Errorf("the secret of %s is no ECDSA private key in PKCS #8", p.Name)
+	if err != nil || !ok || key.Curve != elliptic.P256() {
+		return nil, fmt.Errorf("the secret of %s is no P-256 private key in PKCS #8", p.Name)
 	}
+	return key, nil
+}
+
+// appleSecret signs the secret that Apple asks for.
+func (u *Upstream) appleSecret(p *registry.Provider, key *ecdsa.PrivateKey) (string, error) {
 	signer, err := jose.NewSigner(key, jose.ES256, p.Apple.Key, "")
 	if err != nil {
 		return "", err

@@ -2,10 +2,8 @@ package upstream
 
 import (
 	"context"
-	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/http"
@@ -25,14 +23,11 @@ import (
 
 const (
 	stateLife = 10 * time.Minute
-	stateSalt = 16
-	stateTime = 8
 
 	// skew is how far a provider's clock may be from ours.
 	skew = time.Minute
 
-	maxAnswer  = 4 << 10 // of a parameter that comes back
-	maxSubject = 255     // OIDC Core §2
+	maxAnswer = 4 << 10 // of a parameter that comes back
 )
 
 // Path is where providers send people back to, each to its own name below (RFC 9700 §4.4.2.2).
@@ -76,7 +71,7 @@ func New(c Config) *Upstream {
 
 // Offered reports whether people can be sent to the provider: its secret is there.
 func (u *Upstream) Offered(p *registry.Provider) bool {
-	_, err := u.secret(p)
+	_, _, err := u.held(p)
 	return err == nil
 }
 
@@ -175,41 +170,38 @@ func exchangeFailed(err error) error {
 	return fmt.Errorf("%w: %s", ErrUnavailable, outgoing.Detail(err))
 }
 
-// newState makes the state of a trip: its page, and a random number with the time, under
-// a MAC with all that the way back is bound to.
+// newState makes the state of a trip: its page, and a stamp for all that the way back is
+// bound to.
 func (u *Upstream) newState(t Trip) string {
-	b := make([]byte, 0, stateSalt+stateTime+sha256.Size)
-	b = append(b, secret.Bytes(stateSalt)...)
-	b = binary.BigEndian.AppendUint64(b, uint64(u.Now().Unix())) //nolint:gosec // a time after 1970
-	return t.Page + "." + base64.RawURLEncoding.EncodeToString(append(b, u.stateMAC(t, b)...))
+	return t.Page + "." + base64.RawURLEncoding.EncodeToString(secret.NewStamp(u.stateKey(), t.binding(), u.Now().Unix()))
 }
 
 func (u *Upstream) checkState(t Trip, state string) (begun time.Time, err error) {
 	page, token, _ := strings.Cut(state, ".")
 	b, err := base64.RawURLEncoding.Strict().DecodeString(token)
-	if err != nil || page != t.Page || len(b) != stateSalt+stateTime+sha256.Size {
+	if err != nil || page != t.Page {
 		return begun, fmt.Errorf("%w: its state is none of ours", ErrRefused)
 	}
-	named, mac := b[:stateSalt+stateTime], b[stateSalt+stateTime:]
-	if !secret.Equal(mac, u.stateMAC(t, named)) {
-		return begun, fmt.Errorf("%w: its state is of another page, person or browser", ErrRefused)
+	made, ok := secret.OpenStamp(u.stateKey(), t.binding(), b)
+	if !ok {
+		return begun, fmt.Errorf("%w: its state is none of ours, or of another page, person or browser", ErrRefused)
 	}
-	begun = time.Unix(int64(binary.BigEndian.Uint64(named[stateSalt:])), 0) //nolint:gosec // written above
+	begun = time.Unix(made, 0)
 	if u.Now().Sub(begun) > stateLife {
 		return begun, fmt.Errorf("%w: it took longer than %s", ErrRefused, stateLife)
 	}
 	return begun, nil
 }
 
-func (u *Upstream) stateMAC(t Trip, named []byte) []byte {
+func (u *Upstream) stateKey() []byte { return secret.Derive(u.Key, "upstream state", secret.KeySize) }
+
+// binding is what the way back is bound to.
+func (t Trip) binding() string {
 	fresh := "no"
 	if t.Fresh {
 		fresh = "fresh"
 	}
-	mac := hmac.New(sha256.New, secret.Derive(u.Key, "upstream state", secret.KeySize))
-	mac.Write([]byte(t.Provider.Name + "\x00" + t.Provider.Issuer + "\x00" + fresh + "\x00" + t.Page + "\x00" + t.Purpose + "\x00"))
-	mac.Write(named)
-	return mac.Sum(nil)
+	return t.Provider.Name + "\x00" + t.Provider.Issuer + "\x00" + fresh + "\x00" + t.Page + "\x00" + t.Purpose + "\x00"
 }
 
 // derive makes a value that goes with a state, and that nobody can make who has not the
